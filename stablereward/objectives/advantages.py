@@ -25,6 +25,7 @@ class Signals(NamedTuple):
         reward may be NaN and takes part in nothing.
     reference_log_ratio_BT: log pi - log pi_ref at sampling time, for the KL in the reward.
     values_BT: a critic's values (PPO).
+    greedy_rewards_B: reward of the greedy answer to the trajectory's prompt (ReMax).
     """
 
     rewards_B: Tensor
@@ -32,12 +33,17 @@ class Signals(NamedTuple):
     mask_BT: Tensor
     reference_log_ratio_BT: Tensor | None = None
     values_BT: Tensor | None = None
+    greedy_rewards_B: Tensor | None = None
 
 
 class Advantages(NamedTuple):
-    """`values_BT` is zero off the mask; `metrics` are scalars of the whole batch."""
+    """`values_BT` is zero off the mask; `raw_BT` is the estimate before it was normalised and filtered.
+
+    `metrics` are scalars of the whole batch.
+    """
 
     values_BT: Tensor
+    raw_BT: Tensor
     metrics: dict[str, Tensor]
 
 

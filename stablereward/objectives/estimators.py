@@ -56,7 +56,7 @@ def compose(
             "advantages/filtered": changed,
             "advantages/zero_spread": zero_spread_share(signals.rewards_B[live_B], signals.groups_B[live_B]),
         }
-        return Advantages(values_BT, metrics)
+        return Advantages(values_BT, raw_BT, metrics)
 
     return advantage
 
@@ -86,10 +86,27 @@ def token_returns(baseline: Baseline = no_baseline, *, gamma: float = 1.0, beta:
     return estimate
 
 
+def greedy_baseline_returns(*, beta: float = 0.0) -> Estimate:
+    """Return-to-go of R minus the reward of the prompt's greedy answer. ReMax, https://arxiv.org/abs/2310.10505.
+
+    The estimate raises ValueError without `greedy_rewards_B`.
+    """
+
+    def estimate(signals: Signals) -> Tensor:
+        if signals.greedy_rewards_B is None:
+            raise ValueError(
+                "greedy_baseline_returns: signals have no greedy_rewards_B; score a greedy answer"
+            )
+        above = signals._replace(rewards_B=signals.rewards_B - signals.greedy_rewards_B)
+        return token_returns(beta=beta)(above)
+
+    return estimate
+
+
 def critic_advantages(*, gamma: float = 1.0, lam: float = 0.95, beta: float = 0.0) -> Estimate:
     """Generalised advantage estimation with the critic's `values_BT`.
 
-    The critic's regression targets are these, before normalising, plus `values_BT`. The estimate raises
+    The critic's regression targets are these (`Advantages.raw_BT`) plus `values_BT`. The estimate raises
     ValueError without values.
     """
 

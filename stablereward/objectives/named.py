@@ -9,7 +9,14 @@ import math
 from collections.abc import Callable
 
 from stablereward.objectives import advantages, divergences, ratios, reductions, surrogates
-from stablereward.objectives.estimators import compose, critic_advantages, token_returns, trajectory_return
+from stablereward.objectives.advantages import Filter
+from stablereward.objectives.estimators import (
+    compose,
+    critic_advantages,
+    greedy_baseline_returns,
+    token_returns,
+    trajectory_return,
+)
 from stablereward.objectives.objective import Objective
 
 
@@ -55,27 +62,30 @@ def reinforce_plus_plus_baseline(*, epsilon: float = 0.2, beta: float = 0.0) -> 
     )
 
 
+PAPER_FILTER = advantages.sigma_filter(3.0)
+PAPER_RATIO = ratios.pre_clipped_ratio(1e-3, 1e3)
+
+
 def stable_reinforce(
     *,
-    delta_min: float = 1e-3,
-    delta_max: float = 1e3,
-    sigmas: float = 3.0,
+    ratio: ratios.Ratio = PAPER_RATIO,
+    keep: Filter | None = PAPER_FILTER,
     epsilon: float = 0.2,
     dual_clip: float = math.inf,
     beta: float = 0.0,
 ) -> Objective:
     """REINFORCE++ with outlying advantages zeroed and the log-ratio clipped before exp (R1-Reward).
 
-    The paper gives no epsilon; 0.2 and the reduction are its code's. `dual_clip` bounds the loss of a
-    bad token at that multiple of its advantage; the paper has no such bound.
+    Its parts come off one by one: `ratio` is Pre-CLIP (`ratios.token_ratio` is none), `keep` the filter
+    (None, `advantages.winsorise`, `advantages.released_filter`). The paper gives no epsilon; 0.2 and the
+    reduction are its code's. `dual_clip` bounds the loss of a bad token at that multiple of its
+    advantage; the paper has no such bound.
     """
     return Objective(
         name="stable_reinforce",
         link="https://arxiv.org/abs/2505.02835",
-        advantage=compose(
-            token_returns(beta=beta), normalise=advantages.whiten, keep=advantages.sigma_filter(sigmas)
-        ),
-        ratio=ratios.pre_clipped_ratio(delta_min, delta_max),
+        advantage=compose(token_returns(beta=beta), normalise=advantages.whiten, keep=keep),
+        ratio=ratio,
         surrogate=surrogates.dual_clip(epsilon_low=epsilon, epsilon_high=epsilon, c=dual_clip),
         reduction=reductions.sequence_mean_token_mean,
         beta=beta,
@@ -182,6 +192,20 @@ def rloo(*, beta: float = 0.0) -> Objective:
     )
 
 
+def remax(*, beta: float = 0.0) -> Objective:
+    """REINFORCE with the reward of the prompt's greedy answer as baseline; nothing is normalised."""
+    return Objective(
+        name="remax",
+        link="https://arxiv.org/abs/2310.10505",
+        advantage=compose(greedy_baseline_returns(beta=beta)),
+        ratio=ratios.token_ratio,
+        surrogate=surrogates.reinforce,
+        reduction=reductions.sequence_mean_token_sum,
+        beta=beta,
+        greedy_answer=True,
+    )
+
+
 def ppo(*, epsilon: float = 0.2, gamma: float = 1.0, lam: float = 0.95, beta: float = 0.0) -> Objective:
     """Generalised advantages from a critic, whitened, under the clip. gamma is 1, as usual for text."""
     return Objective(
@@ -192,6 +216,7 @@ def ppo(*, epsilon: float = 0.2, gamma: float = 1.0, lam: float = 0.95, beta: fl
         surrogate=surrogates.ppo_clip(epsilon_low=epsilon, epsilon_high=epsilon),
         reduction=reductions.token_mean,
         beta=beta,
+        critic=True,
     )
 
 
@@ -206,6 +231,7 @@ ALL: tuple[Callable[..., Objective], ...] = (
     gspo,
     cispo,
     rloo,
+    remax,
     ppo,
 )
 """Every named objective; each can be called without arguments. The law tests run over all of them."""

@@ -30,6 +30,8 @@ class Objective:
 
     beta: strength of the pull to a reference policy; 0 needs no reference. With a `divergence` it is a
         term of the loss; without one it is part of the reward (k1, inside `advantage`).
+    critic, greedy_answer: what `advantage` needs beside the rewards: `values_BT` of a value head that is
+        trained along, `greedy_rewards_B` of one more answer a prompt.
     min_group: the smallest number of trajectories of one prompt that can be used; drop smaller groups.
     invariant_to: what may be added to the rewards without changing the advantages: one constant for the
         whole batch, or one per prompt (which includes the former).
@@ -43,6 +45,8 @@ class Objective:
     reduction: Callable[[Tensor], Tensor]
     divergence: Callable[[Tensor, Tensor], Tensor] | None = None
     beta: float = 0.0
+    critic: bool = False
+    greedy_answer: bool = False
     min_group: int = 1
     invariant_to: Literal["nothing", "batch_constant", "prompt_constant"] = "nothing"
 

@@ -11,9 +11,11 @@ failed referee leaves the sample out (its code pays 1.0).
 Status: toy-verified with `tiny()` (docs/log.md); the 7B settings are the paper's and untested.
 """
 
+import math
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from stablereward.config import dump
 from stablereward.data.toy.analyses import looks
@@ -22,7 +24,10 @@ from stablereward.engines.engine import Engine
 from stablereward.engines.http import OpenAIServer
 from stablereward.errors import ConfigError
 from stablereward.judges.controls import always_first, longer_wins
+from stablereward.objectives.advantages import released_filter, sigma_filter, winsorise
 from stablereward.objectives.named import stable_reinforce
+from stablereward.objectives.objective import Objective
+from stablereward.objectives.ratios import pre_clipped_ratio, token_ratio
 from stablereward.recipes.measuring import Subject, generative_judge, measure
 from stablereward.recipes.sources import Data, Toy, load, toy_annotator
 from stablereward.recipes.stages import (
@@ -63,12 +68,19 @@ class Server:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stable:
-    """StableReinforce's constants: the paper's, and its code's `epsilon`. `beta` pulls to the start."""
+    """StableReinforce's constants: the paper's, and its code's `epsilon`. `beta` pulls to the start.
 
+    `preclip` and `filter` take its parts off one by one; "released" is the rule of the paper's code, for
+    study. `dual_clip`, such as 3, bounds the loss of a bad token; the paper has none.
+    """
+
+    preclip: bool = True
     delta_min: float = 1e-3
     delta_max: float = 1e3
+    filter: Literal["paper", "released", "winsorise", "none"] = "paper"
     sigmas: float = 3.0
     epsilon: float = 0.2
+    dual_clip: float | None = None
     beta: float = 0.0
 
 
@@ -148,7 +160,7 @@ def run(config: Config, *, resume: bool = False) -> Path:
             start,
             arranged,
             reward(config, folder.path / "referee"),
-            stable_reinforce(**asdict(config.stable)),
+            objective(config.stable),
             config.rl,
             config.hardware,
             lora=config.lora,
@@ -174,12 +186,30 @@ def _require_possible(config: Config) -> None:
         "rl.prompts_per_batch": config.rl.prompts_per_batch,
         "rl.num_generations": config.rl.num_generations,
         "rl.updates_per_batch": config.rl.updates_per_batch,
+        "rl.num_iterations": config.rl.num_iterations,
         "rl.max_completion_length": config.rl.max_completion_length,
         "hardware.save_every": config.hardware.save_every,
     }
     for name, count in counts.items():
         if count < 1:
             raise ConfigError(f"{name} must be at least 1, not {count}")
+
+
+def objective(stable: Stable) -> Objective:
+    """StableReinforce with the parts and constants that are asked for."""
+    filters = {
+        "paper": sigma_filter(stable.sigmas),
+        "released": released_filter(stable.sigmas),
+        "winsorise": winsorise(stable.sigmas),
+        "none": None,
+    }
+    return stable_reinforce(
+        ratio=pre_clipped_ratio(stable.delta_min, stable.delta_max) if stable.preclip else token_ratio,
+        keep=filters[stable.filter],
+        epsilon=stable.epsilon,
+        dual_clip=math.inf if stable.dual_clip is None else stable.dual_clip,
+        beta=stable.beta,
+    )
 
 
 def reward(config: Config, cache: Path) -> RewardFunction:

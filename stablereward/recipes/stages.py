@@ -18,11 +18,13 @@ from stablereward.judges.blocking import blocking
 from stablereward.objectives.objective import Objective
 from stablereward.policies.adapters import add_lora, reference
 from stablereward.policies.token import TokenPolicy
+from stablereward.policies.value_head import add_value_head
 from stablereward.rewards.reward import RewardFunction
 from stablereward.training.checkpoint import write_folder
+from stablereward.training.collect import Collector, Monitor
 from stablereward.training.fit import Update
 from stablereward.training.progress import bar, say
-from stablereward.training.rl import Collector, Monitor, RLConfig, rl_loss
+from stablereward.training.rl import RLConfig, rl_loss
 from stablereward.training.run_folder import RunFolder, to_jsonl, write_atomic
 from stablereward.training.sft import Demonstration, SFTConfig, sft_batches, sft_loss
 from stablereward.training.stage import train
@@ -67,10 +69,10 @@ class Difficulty:
 
 def require_whole_batches(hardware: Hardware, rl: RLConfig) -> None:
     """Raises ConfigError where a checkpoint would fall between the updates of one batch of rollouts."""
-    if hardware.save_every % rl.updates_per_batch:
+    if hardware.save_every % rl.updates_per_collection:
         raise ConfigError(
-            f"hardware.save_every is {hardware.save_every}; it must be a multiple of "
-            f"rl.updates_per_batch = {rl.updates_per_batch}"
+            f"hardware.save_every is {hardware.save_every}; it must be a multiple of rl.updates_per_batch × "
+            f"rl.num_iterations = {rl.updates_per_collection}"
         )
 
 
@@ -215,6 +217,8 @@ def reinforce(
     if target.exists():
         return target
     policy = load_policy(model, hardware, lora)
+    if objective.critic:
+        add_value_head(policy, seed)
     scorer = reference(policy) if objective.beta > 0 else None
     collector = Collector(
         policy, HFEngine(policy), reward, objective, config, reference=scorer, monitors=monitors
@@ -233,7 +237,9 @@ def reinforce(
             "rl",
             policy,
             lambda start: collector.batches(prompts, seed, start),
-            lambda share: rl_loss(policy, objective, share, config.temperature),
+            lambda share: rl_loss(
+                policy, objective, share, config.temperature, value_coefficient=config.value_coefficient
+            ),
             num_updates=config.num_updates,
             optim=config.optim,
             save_every=hardware.save_every,

@@ -10,13 +10,18 @@ import torch
 
 import stablereward.objectives
 from stablereward.objectives import named
-from stablereward.objectives.advantages import Signals
+from stablereward.objectives.advantages import Signals, released_filter, sigma_filter, winsorise
 from stablereward.objectives.objective import Loss, Objective
+from stablereward.objectives.ratios import token_ratio
 
 TUNED = (
     partial(named.reinforce, gamma=0.9, beta=0.1),
     partial(named.reinforce_plus_plus, beta=0.1),
-    partial(named.stable_reinforce, dual_clip=3.0, sigmas=1.5, beta=0.1),
+    partial(named.stable_reinforce, dual_clip=3.0, keep=sigma_filter(1.5), beta=0.1),
+    partial(named.stable_reinforce, ratio=token_ratio, keep=winsorise(1.0)),
+    # The released rule compares z-scores with the raw mean, so a shift of the rewards moves its bounds.
+    lambda: replace(named.stable_reinforce(keep=released_filter()), invariant_to="nothing"),
+    partial(named.remax, beta=0.1),
     partial(named.rloo, beta=0.1),
     partial(named.ppo, gamma=0.9, beta=0.1),
 )
@@ -80,6 +85,7 @@ def batch(tokens: int = 6) -> Batch:
             mask_BT=mask_BT,
             reference_log_ratio_BT=0.3 * noise(),
             values_BT=noise(),
+            greedy_rewards_B=torch.tensor([0.5, 2.0, 2.0, 0.0, 0.5, 2.0, 0.0, 0.0, 2.0]),
         ),
         logprobs_BT=old_BT + 0.3 * noise(),
         old_BT=old_BT,

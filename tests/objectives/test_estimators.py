@@ -70,7 +70,7 @@ def test_metrics_of_one_wrong_answer_among_256():
         groups_B=torch.arange(256) // 2,
         mask_BT=torch.ones(256, 1, dtype=torch.bool),
     )
-    values_BT, metrics = compose(token_returns(), normalise=whiten, keep=sigma_filter(3.0))(signals)
+    values_BT, _, metrics = compose(token_returns(), normalise=whiten, keep=sigma_filter(3.0))(signals)
     assert values_BT[0].item() == 0.0
     assert values_BT[1].item() == pytest.approx(1 / math.sqrt(255), rel=1e-4)
     assert metrics["advantages/std"].item() == pytest.approx(math.sqrt(255) / 256, rel=1e-4)

@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from stablereward.objectives import named
-from stablereward.objectives.advantages import Signals
+from stablereward.objectives.advantages import Signals, sigma_filter
 from stablereward.objectives.objective import Objective
+from stablereward.objectives.ratios import pre_clipped_ratio
 
 
 def test_all_lists_every_named_objective():
@@ -31,6 +32,7 @@ SIGNALS = Signals(
     groups_B=torch.tensor([0, 0, 1, 1]),
     mask_BT=torch.tensor([[1, 0, 0], [1, 1, 1], [1, 1, 0], [1, 1, 0]], dtype=torch.bool),
     values_BT=torch.full((4, 3), 1.0),
+    greedy_rewards_B=torch.tensor([2.0, 2.0, 0.5, 0.5]),
 )
 HALF = 0.5**0.5
 
@@ -45,6 +47,7 @@ EXPECTED = {
     "gspo": [HALF, -HALF, 0.0, 0.0],
     "cispo": [HALF, -HALF, 0.0, 0.0],
     "rloo": [1.5, -1.5, 0.0, 0.0],
+    "remax": [0.0, -1.5, 1.5, 1.5],
 }
 
 
@@ -71,7 +74,9 @@ def loss_of(objective, log_ratio, advantage):
 
 def test_arguments_reach_their_parts():
     assert loss_of(named.stable_reinforce(), 9.9, -1.0) == pytest.approx(1000, rel=1e-4)
-    assert loss_of(named.stable_reinforce(delta_max=10.0), 9.9, -1.0) == pytest.approx(10, rel=1e-4)
+    assert loss_of(named.stable_reinforce(ratio=pre_clipped_ratio(1e-3, 10.0)), 9.9, -1.0) == pytest.approx(
+        10, rel=1e-4
+    )
     assert loss_of(named.stable_reinforce(dual_clip=3.0), 9.9, -1.0) == pytest.approx(3)
     assert loss_of(named.stable_reinforce(epsilon=0.5), 9.9, 1.0) == pytest.approx(-1.5)
     assert loss_of(named.dapo(), 9.9, 1.0) == pytest.approx(-1.28)
@@ -81,7 +86,7 @@ def test_arguments_reach_their_parts():
 
 
 def test_sigmas_reach_the_filter():
-    wide, narrow = named.stable_reinforce(sigmas=3.0), named.stable_reinforce(sigmas=1.0)
+    wide, narrow = named.stable_reinforce(), named.stable_reinforce(keep=sigma_filter(1.0))
     assert wide.advantage(SIGNALS).metrics["advantages/filtered"].item() == 0.0
     assert narrow.advantage(SIGNALS).metrics["advantages/filtered"].item() == pytest.approx(3 / 8)
 

@@ -6,6 +6,7 @@ import torch
 
 from stablereward.objectives import named
 from stablereward.objectives.divergences import k2
+from stablereward.objectives.ratios import pre_clipped_ratio
 from stablereward.objectives.surrogates import dual_clip
 
 LOGPROBS_BT = torch.full((2, 3), -1.0)
@@ -15,7 +16,7 @@ ADVANTAGES_BT = torch.tensor([[1.0, -1.0, -1.0], [1.0, 1.0, 1.0]])
 
 
 def test_loss_and_metrics_by_hand():
-    objective = named.stable_reinforce(delta_max=3.0, epsilon=0.2)
+    objective = named.stable_reinforce(ratio=pre_clipped_ratio(1e-3, 3.0), epsilon=0.2)
     weights_BT = objective.reduction(MASK_BT)
     value, metrics = objective.loss(LOGPROBS_BT, OLD_BT, ADVANTAGES_BT, weights_BT, MASK_BT)
     assert value.item() == pytest.approx((-1.2 + 0.8 + 3.0) / 6 - 1.0 / 2, rel=1e-5)
