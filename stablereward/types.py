@@ -107,13 +107,18 @@ class Rollouts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """One opinion. `choice` is an index into `Preference.responses`, whatever order was shown."""
+    """One opinion. `choice` is an index into `Preference.responses`, whatever order was shown.
+
+    `confidence` is the probability, in [0, 1], that the judge gave its choice; None where it tells none.
+    """
 
     choice: int
     reasoning: str = ""
     text: str = ""
     order: tuple[int, ...] = (0, 1)
     num_tokens: int = 0
+    # Left out of repr, which seeds the draw of smaller votes, for its last digits differ between machines.
+    confidence: float | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import test_cli
 from loopback import Reply, Request, says
-from test_cli import Command, Serve, one_line
+from test_cli import ASK, Command, Serve, one_line
+
+from tests.policies.test_reward_model import make
 
 command = test_cli.command
 serve = test_cli.serve
@@ -38,13 +40,68 @@ def test_the_toy_world_is_judged_beside_the_controls_and_not_twice(
     assert list(found) == ["m/1", *CONTROLS]
     assert (found["m/1"]["accuracy_mean"], found["m/1"]["first_shown"], found["m/1"]["votes"]) == (0.5, 0, 3)
     assert found["always first"]["accuracy_mean"] == 0.5
-    curve = json.loads((tmp_path / "curve.json").read_text())
-    assert [(point["votes"], point["accuracy"]) for point in curve] == [(1, 0.5), (2, 0.5), (3, 0.5)]
-    assert "<svg" in (tmp_path / "curve.html").read_text()
+    curves = json.loads((tmp_path / "table.json").read_text())["curves"]
+    assert list(curves) == ["majority"]
+    assert [(point["votes"], point["accuracy"]) for point in curves["majority"]] == [
+        (1, 0.5), (2, 0.5), (3, 0.5),
+    ]  # fmt: skip
+    assert "no confidence, and so no weighted votes" in out
+    said = "3 votes minus 1 vote: +0.0 points (95 % interval +0.0 to +0.0"
+    page = (tmp_path / "table.html").read_text()
+    assert said in out and said in page and "<svg" in page and "right in both orders" in page
+    judges = json.loads((tmp_path / "table.json").read_text())["judges"]
+    assert judges[0]["cost"]["judgements"] == 144 and judges[0]["cost"]["prompt_tokens"] is None
     asked, kept = len(server.requests), (tmp_path / "rows.jsonl").read_bytes()
     assert asked == 24 * 3 * 2
     assert command(*ask, *options)[:2] == (0, out)
     assert len(server.requests) == asked and (tmp_path / "rows.jsonl").read_bytes() == kept
+
+
+def test_the_judge_in_the_box_gives_curves_confidence_and_costs(command: Command, tmp_path: Path) -> None:
+    ask = ("bench", "--benchmark", "toy", "--model", "toy", "--device", "cpu", "--subset", 16, "--votes", 5)
+    code, out, _ = command(*ask, "--output", tmp_path)
+    assert code == 0 and "| votes an order | majority |" in out and "5 votes minus 1 vote: " in out
+    whole = json.loads((tmp_path / "table.json").read_text())
+    assert list(whole["curves"]) == ["majority", "by confidence", "mean P(first)"]
+    assert 0.5 < whole["judges"][0]["confidence"] <= 1 and whole["judges"][1]["confidence"] is None
+    cost = whole["judges"][0]["cost"]
+    assert cost["judgements"] == 160 and cost["seconds"] > 0
+    assert cost["prompt_tokens"] > 20 and cost["completion_tokens"] > 10
+    page = (tmp_path / "table.html").read_text()
+    assert "Ways of voting" in page and "Reliability" in page
+    # Costs are those of the rows: with the rows gone they are counted anew.
+    rows = (tmp_path / "rows.jsonl").read_bytes()
+    (tmp_path / "rows.jsonl").unlink()
+    assert command(*ask, "--output", tmp_path)[0] == 0
+    assert (tmp_path / "rows.jsonl").read_bytes() == rows
+    assert json.loads((tmp_path / "table.json").read_text())["judges"][0]["cost"]["judgements"] == 160
+
+
+def text_pairs(path: Path, num: int) -> Path:
+    """LLMBar's form: pairs without images, the better one first or second."""
+    items = [
+        {"input": f"Name {i} animals", "output_1": f"cat {i}", "output_2": f"a dog {i}", "label": 1 + i % 2}
+        for i in range(num)
+    ]
+    path.write_text(json.dumps(items))
+    return path
+
+
+def test_a_reward_model_is_known_by_its_folder(command: Command, tmp_path: Path) -> None:
+    model = make(tmp_path / "model", pad=None)
+    data = text_pairs(tmp_path / "Natural.json", 8)
+    ask = ("bench", "--benchmark", "llmbar", "--data", data, "--model", model, "--device", "cpu")
+    assert command(*ask, "--output", tmp_path / "run")[0] == 0
+    own = figures(tmp_path / "run")[str(model)]
+    # It scores each response alone, so both orders have one verdict.
+    assert (own["n"], own["order_consistency"], own["parse_failures"]) == (8, 1.0, 0)
+    assert own["accuracy"] == own["accuracy_swapped"] == own["accuracy_both_orders"]
+    whole = json.loads((tmp_path / "run/table.json").read_text())["judges"][0]
+    assert whole["cost"]["completion_tokens"] == 0 and whole["cost"]["prompt_tokens"] > 5
+    code, _, errors = command("bench", "--benchmark", "toy", "--model", model, "--output", tmp_path / "toy")
+    assert code == 4 and "reads text only" in errors.splitlines()[-1]
+    answer = command("judge", *ASK[1:], "--model", model, "--device", "cpu")
+    assert answer[0] == 0 and json.loads(answer[1])["choice"] in (1, 2)
 
 
 def test_another_measurement_in_the_folder_is_refused(command: Command, serve: Serve, tmp_path: Path) -> None:

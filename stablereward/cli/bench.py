@@ -1,23 +1,23 @@
 """`stablereward bench`: a judge on a benchmark, beside judges that look at nothing."""
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stablereward.cli.judge import chosen_engine
+from stablereward.cli.judge import chosen_judge
 from stablereward.cli.printing import printable
 from stablereward.errors import ConfigError, DataError
 from stablereward.types import Preference, Row
 
 if TYPE_CHECKING:
-    from stablereward.evaluation.standings import Standing
+    from stablereward.evaluation.bench import JudgedPair
+    from stablereward.evaluation.standings import Curves, Standing
     from stablereward.judges.protocol import PreferenceJudge
 
 TOY = "toy"
@@ -50,7 +50,9 @@ def bench(
     stand_in_images: Annotated[
         bool, typer.Option("--stand-in-images", help="Show drawn pictures where images are missing.")
     ] = False,
-    model: Annotated[str | None, typer.Option(help="A model folder, or `toy`, the judge in the box.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A model folder (a judge or a reward model), or `toy`.")
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="cpu or cuda; without it, a GPU if there is one.")
     ] = None,
@@ -73,27 +75,45 @@ def bench(
     ] = None,
 ) -> None:
     """Measure a judge, with the controls beside it. The same command goes on where it was interrupted."""
-    from stablereward.evaluation.bench import keep_settings, write
-    from stablereward.evaluation.standings import to_json, to_markdown
+    from stablereward.evaluation.bench import keep_settings
 
     if (model is None) == (server is None):
         raise ConfigError("who should judge? give either --model or --server")
     pairs = _pairs(benchmark, data, images_root, stand_in_images, subset, seed)
     name = model or server_model or ""
     folder = output or Path("runs/bench") / f"{_in_a_path(benchmark)}-{_in_a_path(name)}"
-    rows_file = folder / "rows.jsonl"
     settings = {
         "benchmark": pairs.title, "model": model, "server": server, "server_model": server_model,
         "votes": votes, "orders": orders.value, "seed": seed, "stand_in_images": stand_in_images,
         "max_completion_length": max_completion_length,
     }  # fmt: skip
-    keep_settings(rows_file, settings)
-    judge = _judge(model, device, server, server_model, api_key_env, votes, seed, max_completion_length)
-    standings = _standings(judge, name, pairs, rows_file, votes, orders, seed)
-    notes = [*pairs.notes, *_failure_notes(standings)]
-    write(folder / "table.md", to_markdown(pairs.title, standings, notes) + "\n")
-    write(folder / "table.json", to_json(pairs.title, standings, notes) + "\n")
-    print(printable(to_markdown(pairs.title, standings, notes)))
+    keep_settings(folder / "rows.jsonl", settings)
+    judge = chosen_judge(model, device, server, server_model, api_key_env, votes, max_completion_length, seed)
+    _measure(judge, name, pairs, folder, votes, orders, seed)
+
+
+def _measure(
+    judge: "PreferenceJudge", name: str, pairs: _Pairs, folder: Path, votes: int, orders: Orders, seed: int
+) -> None:
+    """Judges what is not judged yet, writes the results and prints them."""
+    from stablereward.cli.bench_page import to_html
+    from stablereward.evaluation.bench import write
+    from stablereward.evaluation.cost import read
+    from stablereward.evaluation.standings import standing, to_json, to_markdown
+
+    rows_file, cost_file = folder / "rows.jsonl", folder / "cost.jsonl"
+    if not rows_file.exists():
+        cost_file.unlink(missing_ok=True)
+    rows = _rows(_metered(judge, cost_file), name, pairs, rows_file, votes, orders, seed)
+    own = standing(rows, name, in_given_order=orders is not Orders.random, seed=seed, cost=read(cost_file))
+    standings = [own, *_controls(pairs, orders, seed)]
+    curves = _curves(rows, own.confidence is not None, seed)
+    notes = [*pairs.notes, *_failure_notes(standings), *_measuring_notes(own)]
+    result = (pairs.title, standings, notes, curves)
+    write(folder / "table.md", to_markdown(*result) + "\n")
+    write(folder / "table.json", to_json(*result) + "\n")
+    write(folder / "table.html", to_html(*result))
+    print(printable(to_markdown(*result)))
     print(f"\nwritten to {folder}")
 
 
@@ -141,49 +161,79 @@ def _pairs(
     return _Pairs(found.name, labelled, tuple(notes))
 
 
-def _judge(
-    model: str | None,
-    device: str | None,
-    server: str | None,
-    server_model: str | None,
-    api_key_env: str | None,
-    votes: int,
-    seed: int,
-    max_completion_length: int,
-) -> "PreferenceJudge":
-    from stablereward.judges.generative import Generative, decoding
+def _metered(judge: "PreferenceJudge", path: Path) -> "PreferenceJudge":
+    """The judge, its costs written to the file: time always, tokens where it runs in this process."""
+    from stablereward.evaluation.cost import Counting, Metered, Tokens
+    from stablereward.judges.generative import Generative
+    from stablereward.judges.scalar import Scalar
 
-    sampling = replace(decoding(votes), seed=seed, max_completion_length=max_completion_length)
-    return Generative(
-        engine=chosen_engine(model, device, server, server_model, api_key_env), sampling=sampling
-    )
+    if isinstance(judge, Scalar):
+        scorer = judge.model
+        return Metered(judge, path, lambda: Tokens(prompt=scorer.tokens_read))
+    if isinstance(judge, Generative) and judge.decode is not None:
+        from stablereward.engines.hf import HFEngine
+
+        if isinstance(judge.engine, HFEngine):
+            policy = judge.engine.policy
+            counting = Counting(judge.engine, lambda prompt: policy.encode(prompt).num_tokens)
+            return Metered(replace(judge, engine=counting), path, lambda: counting.tokens)
+    return Metered(judge, path)
 
 
-def _standings(
+def _rows(
     judge: "PreferenceJudge", name: str, pairs: _Pairs, rows_file: Path, votes: int, orders: Orders, seed: int
-) -> list["Standing"]:
-    """The judge's, and those of the controls in the same orders. Writes the voting curve beside the rows."""
-    from stablereward.evaluation.bench import Drawn, judge_all
+) -> list["JudgedPair"]:
+    from stablereward.evaluation.bench import judge_all
+
+    both = orders is Orders.both
+    with _progress(name, len(pairs.preferences)) as progress:
+        return judge_all(
+            _shown(judge, orders, seed),
+            pairs.preferences,
+            rows_file,
+            votes=votes,
+            both_orders=both,
+            progress=progress,
+        )
+
+
+def _shown(judge: "PreferenceJudge", orders: Orders, seed: int) -> "PreferenceJudge":
+    from stablereward.evaluation.bench import Drawn
+
+    return Drawn(judge, seed) if orders is Orders.random else judge
+
+
+def _controls(pairs: _Pairs, orders: Orders, seed: int) -> list["Standing"]:
+    """Judges that look at nothing, in the same orders."""
     from stablereward.evaluation.evaluate import evaluate
     from stablereward.evaluation.standings import standing
     from stablereward.judges.controls import always_first, longer_wins, random_choice
 
-    def shown(one: "PreferenceJudge") -> "PreferenceJudge":
-        return Drawn(one, seed) if orders is Orders.random else one
-
-    both, stored = orders is Orders.both, orders is not Orders.random
-    with _progress(name, len(pairs.preferences)) as progress:
-        rows = judge_all(
-            shown(judge), pairs.preferences, rows_file, votes=votes, both_orders=both, progress=progress
-        )
-    if votes > 1 and all(len(p.responses) == 2 for p in pairs.preferences):
-        _write_curve(rows, rows_file.parent, seed)
-    found = [standing(rows, name, in_given_order=stored, seed=seed)]
     controls = {"always first": always_first, "longer wins": longer_wins, "random": random_choice(seed)}
-    for control, one in controls.items():
-        its_rows = evaluate(shown(one), pairs.preferences, both_orders=both)
-        found.append(standing(its_rows, control, in_given_order=stored, seed=seed))
-    return found
+    return [
+        standing(
+            evaluate(_shown(one, orders, seed), pairs.preferences, both_orders=orders is Orders.both),
+            name,
+            in_given_order=orders is not Orders.random,
+            seed=seed,
+        )
+        for name, one in controls.items()
+    ]
+
+
+def _curves(rows: Sequence[Row], confident: bool, seed: int) -> "Curves":
+    """Accuracy by votes; none for one vote, or for more responses than two."""
+    from stablereward.evaluation.curves import voting_curve, weighted_curve
+    from stablereward.judges.voting import by_confidence, by_probability
+
+    several = any(len(one.judgements) + len(one.failures) > 1 for row in rows for one in row.votes)
+    if not several or any(len(one.probabilities) != 2 for row in rows for one in row.votes):
+        return {}
+    curves = {"majority": voting_curve(rows, seed=seed)}
+    if confident:
+        curves["by confidence"] = weighted_curve(rows, by_confidence, seed=seed)
+        curves["mean P(first)"] = weighted_curve(rows, by_probability, seed=seed)
+    return curves
 
 
 @contextmanager
@@ -207,36 +257,6 @@ def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
         yield advance
 
 
-def _write_curve(rows: Sequence[Row], folder: Path, seed: int) -> None:
-    """`curve.json`, and the same as a chart in `curve.html`: odd numbers of votes, which rarely tie."""
-    from stablereward.evaluation.bench import write
-    from stablereward.evaluation.curves import voting_curve
-    from stablereward.report.charts import Series, line_chart
-    from stablereward.report.markup import el
-    from stablereward.report.page import page
-
-    points = voting_curve(rows, seed=seed)
-    write(folder / "curve.json", json.dumps([asdict(point) for point in points], indent=1) + "\n")
-    odd = points[::2]
-    xs = [float(point.votes) for point in odd]
-    bounds = zip(*(point.interval for point in odd), strict=True)
-    curves = {"accuracy": [point.accuracy for point in odd]}
-    curves |= dict(zip(("95 % from", "95 % to"), map(list, bounds), strict=True))
-    series = [
-        Series(name=name, colour=0 if name == "accuracy" else 1, xs=xs, ys=[100 * y for y in ys])
-        for name, ys in curves.items()
-    ]
-    last = odd[-1]
-    low, high = last.gain_interval
-    said = (
-        f"{last.votes} votes against one: {100 * last.gain:+.1f} points (95 % interval {100 * low:+.1f} to "
-        f"{100 * high:+.1f}), {len(rows)} pairs, every subset of the pool counted."
-    )
-    chart = line_chart(series, title="Accuracy by votes", unit="%", x_label="votes an order")
-    sections = [("Curve", el("figure", chart))]
-    write(folder / "curve.html", page("Voting curve", el("p", said, cls="verdict"), sections))
-
-
 def _failure_notes(standings: Sequence["Standing"]) -> list[str]:
     """Why opinions are missing, with the commonest reason first."""
     return [
@@ -247,6 +267,22 @@ def _failure_notes(standings: Sequence["Standing"]) -> list[str]:
         for one in standings
         if one.failures
     ]
+
+
+def _measuring_notes(own: "Standing") -> list[str]:
+    """What is missing, and what the costs are costs of."""
+    notes = []
+    if own.confidence is None and own.summary.parse_failures < 1:
+        notes.append(
+            "no confidence, and so no weighted votes: the judge's opinions come without log-probabilities of "
+            "their tokens, or not all of them do"
+        )
+    if own.cost is not None:
+        notes.append(
+            f"seconds and tokens are means over {own.cost.judgements} judgements, failed ones included; "
+            "seconds are those of whole batches on the machine that judged"
+        )
+    return notes
 
 
 def _in_a_path(name: str) -> str:

@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ from stablereward.types import Preference, Vote
 
 if TYPE_CHECKING:
     from stablereward.engines.engine import Engine
+    from stablereward.judges.protocol import PreferenceJudge
 
 BATCH = 64
 """Questions of a file that are judged together."""
@@ -37,7 +39,9 @@ def judge(
     ] = None,
     images_root: Annotated[Path | None, typer.Option(help="Where image paths in the file start.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most this many questions of the file.")] = None,
-    model: Annotated[str | None, typer.Option(help="A model folder, or `toy`, the judge in the box.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A model folder (a judge or a reward model), or `toy`.")
+    ] = None,
     device: Annotated[
         str | None, typer.Option(help="cpu or cuda; without it, a GPU if there is one.")
     ] = None,
@@ -57,8 +61,8 @@ def judge(
 ) -> None:
     """Say which response is better, and why. In a pipe, each answer is one line of JSON."""
     asked = _asked(question, responses or [], images or [], preferences, images_root, limit)
-    engine = chosen_engine(model, device, server, server_model, api_key_env)
-    verdicts = _verdicts(asked, engine, votes, both_orders, max_completion_length)
+    judge = chosen_judge(model, device, server, server_model, api_key_env, votes, max_completion_length)
+    verdicts = _verdicts(asked, judge, votes, both_orders)
     if preferences is not None:
         _show_all(verdicts, preferences.name, limit)
         return
@@ -111,19 +115,38 @@ def _batches(preferences: Iterator[Preference]) -> Iterator[list[Preference]]:
     yield batch
 
 
-def chosen_engine(
+def chosen_judge(
     model: str | None,
     device: str | None,
     server: str | None,
     server_model: str | None,
     api_key_env: str | None,
-) -> "Engine":
+    votes: int,
+    max_completion_length: int,
+    seed: int = 0,
+) -> "PreferenceJudge":
+    """A scalar judge where the model is a sequence classifier, otherwise one that writes."""
+    # Not through the class Judge, which imports torch, for a server needs none.
+    from stablereward.judges.generative import Generative, decoding
+
     if (model is None) == (server is None):
         raise ConfigError("who should judge? give either --model or --server")
-    if server is None:
-        from stablereward.engines.hf import load_engine
+    sampling = replace(decoding(votes), seed=seed, max_completion_length=max_completion_length)
+    if model is None:
+        return Generative(engine=_server(server or "", server_model, api_key_env), sampling=sampling)
+    from stablereward.judges.scalar import Scalar
+    from stablereward.policies.reward_model import RewardModel, is_reward_model
 
-        return load_engine(model or "", device=device)
+    if is_reward_model(model):
+        return Scalar(model=RewardModel.load(model, device=device))
+    from stablereward.engines.hf import load_engine
+
+    engine = load_engine(model, device=device)
+    decode = partial(engine.policy.tokenizer.decode, skip_special_tokens=True)
+    return Generative(engine=engine, sampling=sampling, decode=decode)
+
+
+def _server(url: str, server_model: str | None, api_key_env: str | None) -> "Engine":
     from stablereward.engines.http import OpenAIServer
 
     if server_model is None:
@@ -131,24 +154,16 @@ def chosen_engine(
     if api_key_env is not None and api_key_env not in os.environ:
         raise ConfigError(f"the environment variable {api_key_env} is not set; it should hold the key")
     return OpenAIServer(
-        base_url=server, model=server_model, api_key=os.environ[api_key_env] if api_key_env else None
+        base_url=url, model=server_model, api_key=os.environ[api_key_env] if api_key_env else None
     )
 
 
 def _verdicts(
-    asked: Iterable[list[Preference]],
-    engine: "Engine",
-    votes: int,
-    both_orders: bool,
-    max_completion_length: int,
+    asked: Iterable[list[Preference]], judge: "PreferenceJudge", votes: int, both_orders: bool
 ) -> Iterator[tuple[Preference, Vote]]:
-    # Not through the class Judge, which imports torch, for a server needs none.
     from stablereward.judges.blocking import blocking
-    from stablereward.judges.generative import Generative, decoding
     from stablereward.judges.voting import vote
 
-    sampling = replace(decoding(votes), max_completion_length=max_completion_length)
-    judge = Generative(engine=engine, sampling=sampling)
     for batch in asked:
         opinions = blocking(judge.opinions(batch, votes=votes, both_orders=both_orders))
         for preference, heard in zip(batch, opinions, strict=True):

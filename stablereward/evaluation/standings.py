@@ -4,15 +4,23 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from stablereward.evaluation import curves as voting
 from stablereward.evaluation.calibration import Bin, averaged, bins, expected_error
+from stablereward.evaluation.cost import Cost
 from stablereward.evaluation.metrics import Summary, bootstrap_interval, by_category, summarise
 from stablereward.evaluation.rules import left_out, right_shown_first, right_shown_later
 from stablereward.evaluation.tables import grid
 from stablereward.types import Row
+
+Curves = Mapping[str, Sequence[voting.Point]]
+"""Accuracy by votes for each way of voting, the majority first."""
+
+NO_CURVES: Curves = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +39,8 @@ class Standing:
     `reliability`       its bins
     `categories`        a summary of each
     `failures`          how many opinions failed, by reason
+    `confidence`        mean confidence of the opinions; None where one of them has none
+    `cost`              of a judgement; None where it was not measured
     """
 
     summary: Summary
@@ -44,9 +54,18 @@ class Standing:
     reliability: tuple[Bin, ...]
     categories: Mapping[str, Summary]
     failures: Mapping[str, int]
+    confidence: float | None
+    cost: Cost | None
 
 
-def standing(rows: Sequence[Row], judge: str, *, in_given_order: bool = True, seed: int = 0) -> Standing:
+def standing(
+    rows: Sequence[Row],
+    judge: str,
+    *,
+    in_given_order: bool = True,
+    seed: int = 0,
+    cost: Cost | None = None,
+) -> Standing:
     """All measures of one judge's rows.
 
     `in_given_order=False` says that the order was drawn by lot: then nothing depends on the stored one.
@@ -69,24 +88,39 @@ def standing(rows: Sequence[Row], judge: str, *, in_given_order: bool = True, se
         reliability=reliability,
         categories=categories if any(categories) else {},
         failures=dict(Counter(f.reason for row in rows for one in row.votes for f in one.failures)),
+        confidence=_mean_confidence(rows),
+        cost=cost,
     )
 
 
-def to_markdown(title: str, standings: Sequence[Standing], notes: Sequence[str] = ()) -> str:
-    """A column a judge, a row a measure; measures that no judge has are left out."""
-    head = ("", *(one.summary.judge for one in standings))
+def cells(standings: Sequence[Standing]) -> tuple[list[str], list[list[str]]]:
+    """A head, and a row a measure with a column a judge; measures that no judge has are left out."""
     measures = [_measures(one) for one in standings]
     names = [name for name in measures[0] if any(one.get(name, "–") != "–" for one in measures)]
-    table = grid(head, [(name, *(one.get(name, "–") for one in measures)) for name in names])
-    return "\n".join([f"**{title}**", "", table, *(line for note in notes for line in ("", f"Note: {note}"))])
+    head = ["", *(one.summary.judge for one in standings)]
+    return head, [[name, *(one.get(name, "–") for one in measures)] for name in names]
 
 
-def to_json(title: str, standings: Sequence[Standing], notes: Sequence[str] = ()) -> str:
+def to_markdown(
+    title: str, standings: Sequence[Standing], notes: Sequence[str] = (), curves: Curves = NO_CURVES
+) -> str:
+    """The judges' measures, below them accuracy by votes and what many gain over one, then the notes."""
+    parts = [f"**{title}**", grid(*cells(standings))]
+    if curves:
+        gain = voting.gain_in_words(next(iter(curves.values())), standings[0].summary.n)
+        parts += [voting.to_markdown(curves), gain]
+    return "\n\n".join([*parts, *(f"Note: {note}" for note in notes)])
+
+
+def to_json(
+    title: str, standings: Sequence[Standing], notes: Sequence[str] = (), curves: Curves = NO_CURVES
+) -> str:
     """The same with full precision, the calibration's bins and the reasons of failures."""
     whole: dict[str, Any] = {
         "title": title,
         "notes": list(notes),
         "judges": [asdict(one) for one in standings],
+        "curves": {name: [asdict(point) for point in points] for name, points in curves.items()},
     }
     return json.dumps(whole, ensure_ascii=False, indent=1)
 
@@ -110,12 +144,17 @@ def _measures(one: Standing) -> dict[str, str]:
         "no verdict": summary.parse_failures,
         "ties": summary.ties,
         "calibration error": one.calibration_error,
+        "mean confidence": one.confidence,
     }
+    cost = one.cost
     return {
         "pairs": f"{summary.n}",
         "votes an order": f"{summary.votes}",
         **{name: _written(share) for name, share in shares.items()},
         **{f"{name} ({some.n})": _written(some.accuracy_mean) for name, some in one.categories.items()},
+        "seconds a judgement": _number(cost.seconds if cost else None),
+        "prompt tokens": _number(cost.prompt_tokens if cost else None),
+        "completion tokens": _number(cost.completion_tokens if cost else None),
     }
 
 
@@ -125,6 +164,16 @@ def _written(share: float | tuple[float, float] | None) -> str:
     if isinstance(share, tuple):
         return f"{100 * share[0]:.1f}–{100 * share[1]:.1f}"
     return f"{100 * share:.1f} %"
+
+
+def _mean_confidence(rows: Sequence[Row]) -> float | None:
+    judgements = [judgement for row in rows for one in row.votes for judgement in one.judgements]
+    known = [judgement.confidence for judgement in judgements if judgement.confidence is not None]
+    return _mean(known) if len(known) == len(judgements) else None
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3g}" if value < 100 else f"{value:.0f}"
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -10,6 +10,7 @@ from stablereward.data.parsing import Verdict, verdict
 from stablereward.data.prompts import r1_reward
 from stablereward.engines.engine import Engine, Sampling
 from stablereward.errors import EngineError
+from stablereward.judges.confidence import Decode, verdict_probability
 from stablereward.judges.protocol import Opinion, orders
 from stablereward.types import Completion, Failure, Judgement, Preference, Prompt
 
@@ -27,7 +28,8 @@ class Generative:
 
     `prompt` shows the responses in the order of the preference it is given; `parse(text, num_responses)`
     reads the choice among the responses as shown. `sampling=None` is `decoding(votes)`; a given one is
-    used as it is, except for `num_generations`, which is always the number of votes.
+    used as it is, except for `num_generations`, which is always the number of votes. With `decode`, which
+    gives the text of the engine's token ids, a judgement carries its confidence, see `verdict_probability`.
 
     Failures: those of the engine, those of `parse`, and "truncated" where the length limit came before
     a verdict.
@@ -37,6 +39,7 @@ class Generative:
     prompt: Callable[[Preference], Prompt] = r1_reward
     parse: Callable[[str, int], Verdict | Failure] = verdict
     sampling: Sampling | None = None
+    decode: Decode | None = None
 
     async def judge(self, preference: Preference) -> Opinion:
         """One opinion, in the given order."""
@@ -83,4 +86,5 @@ class Generative:
             text=completion.text,
             order=order,
             num_tokens=len(completion.token_ids),
+            confidence=self.decode and verdict_probability(completion, read.choice + 1, self.decode),
         )

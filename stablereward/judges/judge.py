@@ -1,6 +1,7 @@
 """`Judge`: compare and rank responses in one line, without async."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -11,10 +12,13 @@ from stablereward.engines.engine import Engine, Sampling
 from stablereward.engines.hf import load_engine
 from stablereward.errors import DataError
 from stablereward.judges.blocking import blocking
+from stablereward.judges.confidence import Decode
 from stablereward.judges.generative import Generative
-from stablereward.judges.protocol import Opinion
+from stablereward.judges.protocol import Opinion, PreferenceJudge
 from stablereward.judges.ranking import Ranking, rank
+from stablereward.judges.scalar import Scalar
 from stablereward.judges.voting import vote
+from stablereward.policies.reward_model import RewardModel, is_reward_model
 from stablereward.types import ImageSource, Preference, Prompt, Vote
 
 ImageLike = Image | Path | str
@@ -22,7 +26,7 @@ ImageLike = Image | Path | str
 
 
 class Judge:
-    """A generative judge on an engine, with methods that wait for their result.
+    """A judge with methods that wait for their result: one that writes on an engine, or any other (`of`).
 
     Everything else in the library takes the async protocol `PreferenceJudge`, which this class obeys
     through `opinions`, so a `Judge` can be evaluated and served as it is.
@@ -34,8 +38,19 @@ class Judge:
         *,
         prompt: Callable[[Preference], Prompt] = r1_reward,
         sampling: Sampling | None = None,
+        decode: Decode | None = None,
     ) -> None:
-        self._generative = Generative(engine=engine, prompt=prompt, sampling=sampling)
+        """The arguments are those of `Generative`."""
+        self._judge: PreferenceJudge = Generative(
+            engine=engine, prompt=prompt, sampling=sampling, decode=decode
+        )
+
+    @classmethod
+    def of(cls, judge: PreferenceJudge) -> Self:
+        """These methods for any judge."""
+        made = cls.__new__(cls)
+        made._judge = judge
+        return made
 
     @classmethod
     def load(
@@ -50,21 +65,29 @@ class Judge:
     ) -> Self:
         """A judge on a model folder or a shipped model (by name), run in this process.
 
-        `device`, `dtype` and `trust_remote_code` are those of `engines.hf.load_engine`.
+        A sequence classifier scores, see `Scalar`, and has no use for `prompt` and `sampling`; any other
+        model writes. `device`, `dtype` and `trust_remote_code` are those of `engines.hf.load_engine`.
         Raises `ModelError` where the model cannot be loaded.
         """
+        if is_reward_model(path_or_name):
+            model = RewardModel.load(
+                path_or_name, device=device, dtype=dtype, trust_remote_code=trust_remote_code
+            )
+            return cls.of(Scalar(model=model))
         engine = load_engine(path_or_name, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
-        return cls(engine, prompt=prompt, sampling=sampling)
+        decode = partial(engine.policy.tokenizer.decode, skip_special_tokens=True)
+        return cls(engine, prompt=prompt, sampling=sampling, decode=decode)
 
     async def opinions(
         self, preferences: Sequence[Preference], *, votes: int = 1, both_orders: bool = False
     ) -> list[tuple[Opinion, ...]]:
         """See `PreferenceJudge.opinions`."""
-        return await self._generative.opinions(preferences, votes=votes, both_orders=both_orders)
+        return await self._judge.opinions(preferences, votes=votes, both_orders=both_orders)
 
     def judge(self, preference: Preference) -> Opinion:
         """One greedy opinion with its reasoning, in the given order; a Failure says why there is none."""
-        return blocking(self._generative.judge(preference))
+        [[opinion]] = blocking(self.opinions([preference]))
+        return opinion
 
     def vote(
         self, preferences: Sequence[Preference], *, votes: int = 1, both_orders: bool = True

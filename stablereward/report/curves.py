@@ -1,62 +1,22 @@
-"""How the run learned: the curves that matter first, every metric folded away below them."""
+"""How the run learned: the curves that matter first, the others by group, every metric below them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
-from stablereward.report.charts import Series, line_chart, smooth, sparkline
+from stablereward.report.axes import Mark, bend_of
+from stablereward.report.catalogue import FIRST, GROUPS, Curve
+from stablereward.report.charts import COLOURS, Series, line_chart, smooth, sparkline
+from stablereward.report.events import marks_of
 from stablereward.report.markup import Html, el, join
-from stablereward.report.quantities import number, plural
-from stablereward.report.run import Run, is_number
+from stablereward.report.quantities import is_number, number, plural
+from stablereward.report.run import Run
+from stablereward.report.writing import clipped
 
 MAX_METRICS = 200
 STAGES = {"rl": "Reinforcement learning", "sft": "Supervised fine-tuning"}
 NOT_METRICS = frozenset({"update", "stage"})
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """A chart worth showing first: what it says, its metrics, their names where there are several, its unit.
-
-    The unit "%" is for shares of 1.
-    """
-
-    title: str
-    says: str
-    metrics: tuple[str, ...]
-    unit: str = ""
-    reference: tuple[float, str] | None = None
-    names: tuple[str, ...] = ()
-
-
-CHANCE = (50.0, "chance")
-FIRST = (
-    Curve(
-        "Held-out accuracy", "Right choices on pairs never trained on.", ("evaluation/accuracy",), "%", CHANCE
-    ),
-    Curve("Reward", "Mean reward of all completions.", ("reward/mean",)),
-    Curve("Result reward", "How often the choice is right, in training.", ("reward/result",)),
-    Curve("Looks at the image", "Analyses that rest on what is seen.", ("toy/looks",), "%"),
-    Curve("Entropy", "How undecided the policy is; zero is collapse.", ("policy/entropy",), "nats"),
-    Curve(
-        "Clipped tokens",
-        "Ratios held back; small and steady is healthy.",
-        ("policy/ratio_clip_low", "policy/ratio_clip_high", "policy/preclip", "policy/dual_clip"),
-        "%",
-        names=("low", "high", "pre-clip", "dual clip"),
-    ),
-    Curve("Length", "Mean length of a completion.", ("completions/mean_length",), "tokens"),
-)
-MORE = (
-    Curve("Consistency reward", "Reasoning and answer agree.", ("reward/consistency",)),
-    Curve("Format reward", "Thinks and answers in the asked form.", ("reward/format",)),
-    Curve("Cut off", "Completions that met the length limit.", ("completions/clipped",), "%"),
-    Curve("Filtered advantages", "Outliers beyond the sigma filter.", ("advantages/filtered",), "%"),
-    Curve("No spread", "Groups whose rewards are all equal.", ("advantages/zero_spread",), "%"),
-    Curve("Engine gap", "Sampler against trainer log-probabilities.", ("policy/engine_gap",), "nats"),
-    Curve("Divergence", "Approximate KL from the sampling policy.", ("policy/approx_kl",), "nats"),
-    Curve("Gradient norm", "Before clipping.", ("grad_norm",)),
-    Curve("Speed", "Tokens that pass through training.", ("tokens_per_second",), "tokens/s"),
-)
+Marks = dict[str, list[Mark]]
+"""A run's events by stage."""
 
 
 def stage_name(stage: str) -> str:
@@ -65,12 +25,15 @@ def stage_name(stage: str) -> str:
 
 
 def values_of(run: Run, metric: str) -> dict[str, list[tuple[float, float]]]:
-    """The finite values of a metric in each stage that has it, against the stage's update number."""
-    found: dict[str, list[tuple[float, float]]] = {}
+    """The finite values of a metric in each stage that has it, against the stage's update number.
+
+    Of an update that was made twice the later row counts.
+    """
+    found: dict[str, dict[float, float]] = {}
     for row in run.updates:
         if is_number(row.get(metric)):
-            found.setdefault(str(row.get("stage", "")), []).append((row["update"], row[metric]))
-    return {stage: sorted(pairs) for stage, pairs in found.items()}
+            found.setdefault(str(row.get("stage", "")), {})[row["update"]] = row[metric]
+    return {stage: sorted(pairs.items()) for stage, pairs in found.items()}
 
 
 def laid_end_to_end(stages: dict[str, list[tuple[float, float]]]) -> dict[str, list[tuple[float, float]]]:
@@ -86,25 +49,61 @@ def laid_end_to_end(stages: dict[str, list[tuple[float, float]]]) -> dict[str, l
 
 def curves_section(runs: Sequence[Run]) -> Html | None:
     """Charts of one run, or of several laid over one another."""
-    first = [chart for curve in FIRST if (chart := _chart(runs, curve))] + _losses(runs)
-    more = [chart for curve in MORE if (chart := _chart(runs, curve))]
     tables = [table for run in runs if (table := _all_metrics(run, named=len(runs) > 1))]
     if not tables:
         return None
-    fold = el("details", el("summary", "More curves"), el("div", *more, cls="charts"), cls="fold")
-    return join([el("div", *first, cls="charts"), fold if more else None, *tables])
+    events = [marks_of(run) for run in runs]
+    first = [chart for curve in FIRST for chart in _charts(runs, events, curve)] + _losses(runs, events)
+    groups = [
+        _fold(title, charts)
+        for title, curves in GROUPS.items()
+        if (charts := [chart for curve in curves for chart in _charts(runs, events, curve)])
+    ]
+    return join([_marks_legend(events), el("div", *first, cls="charts"), *groups, *tables])
 
 
-def _chart(runs: Sequence[Run], curve: Curve) -> Html | None:
-    """Colours tell runs, metrics or stages apart. Several metrics of several runs would need two codes."""
-    if len(runs) > 1 and curve.names:
-        return None
+def _marks_legend(events: Sequence[Marks]) -> Html | None:
+    """What the triangles on the curves are."""
+    names: dict[str, dict[str, None]] = {}
+    for mark in (mark for by_stage in events for marks in by_stage.values() for mark in marks):
+        names.setdefault(mark.kind, {})[mark.name] = None
+    keys = (
+        el("span", el("i", "▲", cls=f"event {kind}"), " ", clipped(", ".join(shown), 80))
+        for kind, shown in names.items()
+    )
+    return el("p", *keys, cls="legend") if names else None
+
+
+def _fold(title: str, charts: list[Html]) -> Html:
+    count = el("span", plural(len(charts), "curve"), cls="muted")
+    return el("details", el("summary", title, " ", count), el("div", *charts, cls="charts"), cls="fold")
+
+
+def _charts(runs: Sequence[Run], events: Sequence[Marks], curve: Curve) -> list[Html]:
+    """The curve's chart. Several metrics of several runs would need two codes: each that is ever other
+    than 0 has a chart then.
+    """
+    if len(runs) == 1 or not curve.names:
+        chart = _chart(runs, events, curve)
+        return [] if chart is None else [chart]
+    apart = [
+        replace(curve, title=f"{curve.title}: {name}", metrics=(metric,), names=())
+        for name, metric in zip(curve.names, curve.metrics, strict=True)
+        if any(y for run in runs for pairs in values_of(run, metric).values() for _, y in pairs)
+    ]
+    return [chart for one in apart if (chart := _chart(runs, events, one))]
+
+
+def _chart(runs: Sequence[Run], events: Sequence[Marks], curve: Curve) -> Html | None:
+    """Colours tell runs, metrics or stages apart."""
     scale = 100.0 if curve.unit == "%" else 1.0
     drawn: list[Series] = []
+    marks: dict[Mark, None] = {}
     starts: set[float] = set()
     for i, run in enumerate(runs):
         for j, metric in enumerate(curve.metrics):
-            for stage, pairs in laid_end_to_end(values_of(run, metric)).items():
+            found = values_of(run, metric)
+            for stage, pairs in laid_end_to_end(found).items():
                 if len(runs) > 1:
                     name, colour = run.name, i
                 elif curve.names:
@@ -113,15 +112,27 @@ def _chart(runs: Sequence[Run], curve: Curve) -> Html | None:
                     name, colour = stage_name(stage), run.stages.index(stage) if stage else 0
                 drawn.append(_series(name, colour, [(x, y * scale) for x, y in pairs]))
                 starts.add(pairs[0][0])
+                shift = pairs[0][0] - found[stage][0][0]
+                marks |= dict.fromkeys(
+                    _moved(events[i].get(stage, []), shift, run if len(runs) > 1 else None)
+                )
     if not drawn:
         return None
     first = min(series.xs[0] for series in drawn)
     several_stages = len(starts) > 1 and len(runs) == 1 and not curve.names
     boundaries = sorted(starts - {first}) if several_stages else []
-    return _figure(curve.title, curve.says, drawn, curve.unit, boundaries, curve.reference)
+    return _figure(curve, drawn, boundaries, list(marks))
 
 
-def _losses(runs: Sequence[Run]) -> list[Html]:
+def _moved(marks: Sequence[Mark], shift: float, run: Run | None) -> list[Mark]:
+    """Marks behind the stages before theirs; with the run's name where several are shown."""
+    return [
+        replace(mark, x=mark.x + shift, text=f"{run.name}, {mark.text}" if run else mark.text)
+        for mark in marks
+    ]
+
+
+def _losses(runs: Sequence[Run], events: Sequence[Marks]) -> list[Html]:
     """Losses of different stages differ in kind, so each stage has a chart of its own."""
     figures = []
     for stage in dict.fromkeys(stage for run in runs for stage in values_of(run, "loss")):
@@ -131,27 +142,48 @@ def _losses(runs: Sequence[Run]) -> list[Html]:
             if (pairs := values_of(run, "loss").get(stage))
         ]
         title = f"Loss, {stage_name(stage).lower()}" if stage else "Loss"
-        figures.append(_figure(title, "The objective that is minimised.", drawn, "", [], None))
+        centred = stage == "rl"
+        says = "Says little, since advantages are centred." if centred else "The objective that is minimised."
+        marks = [
+            mark
+            for i, run in enumerate(runs)
+            for mark in _moved(events[i].get(stage, []), 0, run if len(runs) > 1 else None)
+        ]
+        curve = Curve(title, says, ("loss",), "", "" if centred else "not falling.")
+        figures.append(_figure(curve, drawn, [], marks))
     return figures
 
 
-def _figure(
-    title: str,
-    says: str,
-    series: list[Series],
-    unit: str,
-    boundaries: list[float],
-    reference: tuple[float, str] | None,
-) -> Html:
-    keys = dict.fromkeys((one.name, one.colour) for one in series)
-    legend = (el("span", name, cls=f"key c{colour % 4}") for name, colour in keys)
+def _figure(curve: Curve, series: list[Series], boundaries: list[float], marks: list[Mark]) -> Html:
+    unit = curve.unit
+    keys = {(one.name, one.colour): smooth(one.ys)[-1] for one in series}
+    legend = (
+        el("span", name, " ", el("b", number(last)), cls=f"key value c{colour % COLOURS}", data_name=name)
+        for (name, colour), last in keys.items()
+    )
     last = f"{number(smooth(series[-1].ys)[-1])} {unit}" if len(keys) == 1 or boundaries else unit
+    bend = bend_of([y for one in series for y in one.ys]) if curve.bends else 0.0
+    bent = f" The axis is logarithmic beyond {number(bend)}." if bend else ""
     return el(
         "figure",
-        el("figcaption", el("b", title), el("output", last.strip()), el("p", says)),
-        line_chart(series, title=title, unit=unit, reference=reference, boundaries=boundaries),
+        el("figcaption", el("b", curve.title), el("output", last.strip()), el("p", curve.says, bent)),
+        line_chart(
+            series,
+            title=curve.title,
+            unit=unit,
+            reference=curve.reference,
+            boundaries=boundaries,
+            marks=marks,
+            bend=bend,
+        ),
         el("div", *legend, cls="keys") if len(keys) > 1 else None,
+        remark(curve.bad),
     )
+
+
+def remark(bad: str) -> Html | None:
+    """What a bad value looks like, under a chart."""
+    return el("p", el("b", "Bad sign:"), " ", bad, cls="remark") if bad else None
 
 
 def _all_metrics(run: Run, *, named: bool) -> Html | None:

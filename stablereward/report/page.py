@@ -7,16 +7,17 @@ from collections.abc import Iterable
 from importlib.resources import files
 from string import Template
 
+from stablereward.report.charts import COLOURS
 from stablereward.report.curves import curves_section, stage_name
+from stablereward.report.distributions import distributions_section
+from stablereward.report.events import events_section
 from stablereward.report.examples import examples_section
 from stablereward.report.markup import Html, el, html, join
-from stablereward.report.quantities import duration, number, percent, plural
+from stablereward.report.quantities import duration, is_number, percent, plural
 from stablereward.report.results import qualification, results_section, verdict
 from stablereward.report.rollouts import rollouts_section
-from stablereward.report.run import Run, is_number
+from stablereward.report.run import Run
 
-MAX_EVENTS = 100
-EVENT_PLACE = frozenset({"event", "stage", "update"})
 POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'"
 CONFIG_LINE = re.compile(r"(\s*(?:- )?)([^\s#:][^:]*)(:.*)")
 
@@ -26,9 +27,10 @@ def run_page(run: Run) -> str:
     sections = (
         ("Results", results_section(run)),
         ("Learning", curves_section([run])),
+        ("Distributions", distributions_section(run)),
         ("Judgements", examples_section(run)),
         ("Rollouts", rollouts_section(run)),
-        ("Events", _events(run)),
+        ("Events", events_section(run)),
         ("Config", _config(run)),
     )
     opening = join([verdict(run.results) or _unmeasured(run), qualification(run.results), _timeline(run)])
@@ -79,46 +81,12 @@ def _timeline(run: Run) -> Html | None:
         detail = f"{time}, {plural(updates, 'update')}" if updates else time
         if spent and total:
             share = f"{stage_name(stage)}: {time}, {percent(spent / total, 0)}"
-            bars.append(el("i", style=f"flex-grow:{spent / total:.4f}", cls=f"c{i % 4}", title=share))
-        keys.append(el("li", el("b", stage_name(stage)), el("span", detail), cls=f"c{i % 4}"))
+            bars.append(el("i", style=f"flex-grow:{spent / total:.4f}", cls=f"c{i % COLOURS}", title=share))
+        keys.append(el("li", el("b", stage_name(stage)), el("span", detail), cls=f"c{i % COLOURS}"))
     whole = (
         el("li", el("b", "Together"), el("span", duration(total)), cls="total") if len(seconds) > 1 else None
     )
     return el("div", el("div", *bars, cls="stages"), el("ol", *keys, whole), cls="timeline")
-
-
-def _events(run: Run) -> Html | None:
-    """What happened besides updates and the ends of stages, and what could not be read."""
-    events = [event for event in run.events if event["event"] != "stage"]
-    rows = [_event(event) for event in events[:MAX_EVENTS]]
-    rows += [
-        el("tr", el("th", "unreadable", scope="row"), el("td"), el("td", notice))
-        for notice in run.notices[:MAX_EVENTS]
-    ]
-    if not rows:
-        return None
-    hidden = len(events) + len(run.notices) - len(rows)
-    note = el("p", f"and {plural(hidden, 'more event')}", cls="muted") if hidden else None
-    return join([el("table", el("tbody", *rows), cls="events"), note])
-
-
-def _event(event: dict[str, object]) -> Html:
-    place = str(event.get("stage", ""))
-    if "update" in event:
-        place = f"{place} {event['update']}".strip()
-    details = [_detail(key, value) for key, value in event.items() if key not in EVENT_PLACE]
-    return el(
-        "tr",
-        el("th", str(event["event"]).replace("_", " ")[:80], scope="row"),
-        el("td", place[:80], cls="muted"),
-        el("td", ", ".join(details)[:500]),
-    )
-
-
-def _detail(key: str, value: object) -> str:
-    if isinstance(value, dict):
-        return f"{key}: " + ", ".join(_detail(str(name), one) for name, one in value.items())
-    return f"{key} {number(value) if is_number(value) else value}"
 
 
 def _config(run: Run) -> Html | None:

@@ -1,9 +1,16 @@
 """Numbers as a reader wants them: shares in per cent, times in the unit that fits."""
 
 import math
+from typing import TypeGuard
 
+MAX_VALUE = 1e300
 SPACE = "\N{NO-BREAK SPACE}"
 MINUS = "\N{MINUS SIGN}"
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a metric's value can be drawn."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MAX_VALUE
 
 
 def number(value: float) -> str:

@@ -3,8 +3,8 @@
 import re
 
 from stablereward.report.markup import Html, el, join
-from stablereward.report.quantities import SPACE, percent, plural, points
-from stablereward.report.run import Result, Run, is_number
+from stablereward.report.quantities import SPACE, is_number, percent, plural, points
+from stablereward.report.run import Result, Run
 
 CHANCE = 0.5
 WORDS = {
@@ -71,7 +71,7 @@ def qualification(results: list[Result]) -> Html | None:
         orders = "one order" if best.accuracy_swapped is None else "both orders"
         facts.append(f"measured on {plural(best.n, 'pair')} in {orders}")
     if best.interval is not None:
-        facts.append(f"95{SPACE}% interval {_range(best.interval)}")
+        facts.append(f"95{SPACE}% interval {span(best.interval)}")
     if start is not None and _overlap(best, start):
         facts.append(f"this interval overlaps that of “{start.judge}”")
     controls = [one for one in results if role(one) == "control" and accuracy(one) is not None]
@@ -139,25 +139,27 @@ def _row(result: Result) -> Html:
     return el(
         "tr",
         el("th", result.judge, " ", votes, sample, scope="row"),
-        el("td", _bar(share, result.interval) if share is not None else None, cls="bar-cell"),
+        el("td", bar(share, result.interval) if share is not None else None, cls="bar-cell"),
         el("td", el("b", percent(share)), cls="main"),
         *(el("td", text, data_label=label) for label, text in figures),
         cls=role(result) or None,
     )
 
 
-def _bar(share: float, interval: tuple[float, float] | None) -> Html:
+def bar(share: float, interval: tuple[float, float] | None) -> Html:
+    """A share as a bar, with its interval as a whisker and a line at chance."""
     whisker = None
     if interval is not None:
         low, high = (min(max(bound, 0.0), 1.0) for bound in interval)
         whisker = el("i", cls="whisker", style=f"left:{100 * low:.1f}%;width:{100 * (high - low):.1f}%")
-    title = f"{percent(share)}, interval {_range(interval)}" if interval else percent(share)
+    title = f"{percent(share)}, interval {span(interval)}" if interval else percent(share)
     fill = el("i", cls="fill", style=f"width:{100 * min(max(share, 0.0), 1.0):.1f}%")
     chance = el("i", cls="chance", style=f"left:{100 * CHANCE:.0f}%")
     return el("div", fill, chance, whisker, cls="bar", title=title)
 
 
-def _range(interval: tuple[float, float]) -> str:
+def span(interval: tuple[float, float]) -> str:
+    """An interval in per cent."""
     return f"{100 * interval[0]:.1f}–{percent(interval[1])}"
 
 

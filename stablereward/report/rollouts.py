@@ -1,8 +1,10 @@
 """What the policy wrote while it learned: a browser over updates, each completion with what it earned."""
 
 import math
+from collections import Counter
 from itertools import groupby
 
+from stablereward.report.clips import Clip, clips_of, legend, summary
 from stablereward.report.markup import Html, el, join, thin
 from stablereward.report.media import pictures
 from stablereward.report.quantities import MINUS, SPACE, number, plural
@@ -10,12 +12,14 @@ from stablereward.report.run import Group, Run, Written
 from stablereward.report.writing import clipped, question, writing
 
 MAX_COMPLETIONS = 8
+MAX_PARTS = 12
+KINDS = {"right": "Right", "wrong": "Wrong", "clipped": "Clipped tokens", "failed": "Failed"}
 BUDGET = 1_000_000
 """Characters of HTML that all rollouts together may take."""
 
 
 def rollouts_section(run: Run) -> Html | None:
-    """One panel per update, of which the browser shows one at a time."""
+    """One panel per update, of which the browser shows one at a time, and what to look for in them."""
     panels = thin(
         [_panel(run, update, list(groups)) for update, groups in groupby(run.groups, lambda one: one.update)],
         BUDGET,
@@ -31,7 +35,44 @@ def rollouts_section(run: Run) -> Html | None:
         el("output", ""),
         cls="browse",
     )
-    return join([control, el("div", *panels, cls="panels")])
+    written = [one for group in run.groups for one in group.completions[:MAX_COMPLETIONS]]
+    return join(
+        [
+            el(
+                "p", f"{plural(len(panels), 'update')} of the run, with some of their questions.", cls="muted"
+            ),
+            _kinds(written),
+            legend() if any("clipped" in kinds_of(one) for one in written) else None,
+            control,
+            el("p", "No such completion in this update.", cls="muted nothing", hidden=True),
+            el("div", *panels, cls="panels"),
+        ]
+    )
+
+
+def kinds_of(written: Written) -> list[str]:
+    """What a reader may look for: right or wrong where the reward has a result, clipped tokens, a failure."""
+    kinds = []
+    result = written.parts.get("result")
+    if written.failure:
+        kinds.append("failed")
+    elif result is not None and math.isfinite(result):
+        kinds.append("right" if result >= 0.5 else "wrong")
+    return kinds + (["clipped"] if clips_of(written.tokens, written.clipped) else [])
+
+
+def _kinds(written: list[Written]) -> Html | None:
+    """A button for each kind that some of the completions are of."""
+    counts = Counter(kind for one in written for kind in kinds_of(one))
+    if len(counts) < 2:
+        return None
+    buttons = [el("button", "All", type="button", data_kind="", aria_pressed="true")]
+    buttons += [
+        el("button", f"{label} {counts[kind]}", type="button", data_kind=kind, aria_pressed="false")
+        for kind, label in KINDS.items()
+        if counts[kind]
+    ]
+    return el("div", *buttons, cls="filters kinds", role="group", aria_label="Choose completions")
 
 
 def _panel(run: Run, update: int, groups: list[Group]) -> Html:
@@ -76,7 +117,7 @@ def _summary(completions: list[Written]) -> str:
 
 
 def _completion(written: Written, largest: float, is_open: bool) -> Html:
-    parts = (f"{name}{SPACE}{number(value)}" for name, value in written.parts.items() if value is not None)
+    clips = clips_of(written.tokens, written.clipped)
     tokens = None if written.num_tokens is None else plural(written.num_tokens, "token")
     earned = "–" if written.reward is None else number(written.reward)
     return el(
@@ -85,14 +126,33 @@ def _completion(written: Written, largest: float, is_open: bool) -> Html:
             "summary",
             el("b", earned),
             _advantage(written.advantage, largest),
-            el("span", clipped(" · ".join(parts), 300), cls="muted"),
+            _parts(written.parts),
             el("span", tokens, cls="muted"),
             el("span", clipped(written.failure, 120), cls="tag bad") if written.failure else None,
+            summary(clips, written.tokens),
             cls="earned",
         ),
-        writing(written.text),
+        writing(_shown(written, clips), clips),
         open=is_open,
+        data_kinds=" ".join(kinds_of(written)),
     )
+
+
+def _shown(written: Written, clips: list[Clip]) -> str:
+    """The text; all its tokens together where a clipped one is not in it, such as the end of the text."""
+    together = "".join(written.tokens)
+    inside = together.startswith(written.text) and all(clip.end <= len(written.text) for clip in clips)
+    return written.text if inside or not clips else together
+
+
+def _parts(parts: dict[str, float | None]) -> Html:
+    """The reward by part; one that earned nothing stands out."""
+    shown = [
+        el("span", f"{clipped(name, 60)}{SPACE}{number(value)}", cls="part" if value else "part none")
+        for name, value in list(parts.items())[:MAX_PARTS]
+        if value is not None
+    ]
+    return el("span", *shown, cls="muted parts")
 
 
 def _advantage(advantage: float | None, largest: float) -> Html:

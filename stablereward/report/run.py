@@ -1,21 +1,21 @@
 """A run folder read for display: whatever is there, nothing assumed, sizes bounded."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stablereward.errors import DataError
+from stablereward.report.files import document, objects, reason, text
+from stablereward.report.quantities import is_number as is_number
+from stablereward.report.recorded import Courses, read_recorded
 
-MAX_LINE = 4_000_000
 MAX_CONFIG = 100_000
 MAX_EXAMPLES = 2_000
-MAX_UPDATES = 16
+MAX_UPDATES = 24
 GROUPS_PER_UPDATE = 2
-MAX_VALUE = 1e300
 
 
 class Record(BaseModel):
@@ -44,7 +44,7 @@ class Result(Record):
 
 
 class Written(Record):
-    """One completion and what it earned."""
+    """One completion and what it earned. `clipped` has, for each kind of clip, indices into `tokens`."""
 
     text: str = ""
     reward: float | None = None
@@ -52,6 +52,8 @@ class Written(Record):
     failure: str | None = None
     advantage: float | None = None
     num_tokens: int | None = None
+    tokens: list[str] = []
+    clipped: dict[str, list[int]] = {}
 
 
 class Group(Record):
@@ -99,10 +101,12 @@ class Example(Record):
 class Run:
     """What a run folder holds; a missing piece is empty.
 
-    `stages` are in the order they began; `notices` say what could not be read.
+    `stages` are in the order they began; `notices` say what could not be read; `label` is a name in place
+    of the folder's.
     """
 
     folder: Path
+    label: str = ""
     config: str = ""
     stages: list[str] = field(default_factory=list)
     updates: list[dict[str, Any]] = field(default_factory=list)
@@ -111,12 +115,13 @@ class Run:
     categories: dict[str, dict[str, float]] = field(default_factory=dict)
     examples: list[Example] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
+    recorded: Courses = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
-        """The folder's name."""
-        return self.folder.resolve().name
+        """The label, or the folder's name."""
+        return self.label or self.folder.resolve().name
 
 
 RecordT = TypeVar("RecordT", bound=Record)
@@ -143,107 +148,77 @@ def read_run(folder: Path) -> Run:
     if not present & {"config.yaml", "metrics.jsonl", "results.json", "examples.jsonl", "rollouts"}:
         raise DataError(f"{folder}: holds no run; expected config.yaml, metrics.jsonl or results.json in it")
     notices: list[str] = []
-    rows = [row for _, row in _objects(folder / "metrics.jsonl", notices)]
-    timings = [row for _, row in _objects(folder / "timings.jsonl", notices)]
+    rows = [row for _, row in objects(folder / "metrics.jsonl", notices)]
+    timings = [row for _, row in objects(folder / "timings.jsonl", notices)]
     ended = [row for row in timings if "event" in row]
     rows = [*_with_timings(rows, timings), *ended]
     examples = _records(Example, folder / "examples.jsonl", notices)
     return Run(
         folder=folder,
-        config=_text(folder / "config.yaml", notices)[:MAX_CONFIG],
+        config=text(folder / "config.yaml", notices)[:MAX_CONFIG],
         stages=list(dict.fromkeys(str(row["stage"]) for row in (*ended, *rows) if "stage" in row)),
         updates=[row for row in rows if isinstance(row.get("update"), int) and "event" not in row],
-        events=[row for row in rows if "event" in row],
-        results=_document(list[Result], folder / "results.json", notices) or [],
-        categories=_document(dict[str, dict[str, float]], folder / "categories.json", notices) or {},
+        events=[row for row in _placed(rows) if "event" in row],
+        results=document(list[Result], folder / "results.json", notices) or [],
+        categories=document(dict[str, dict[str, float]], folder / "categories.json", notices) or {},
         examples=examples,
         groups=_spread_groups(sorted((folder / "rollouts").glob("*.jsonl")), notices),
+        recorded=read_recorded(folder / "distributions.jsonl", notices),
         notices=notices,
     )
 
 
-def is_number(value: object) -> TypeGuard[float]:
-    """Whether a metric's value can be drawn."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MAX_VALUE
-
-
-def _text(path: Path, notices: list[str]) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return ""
-    except OSError as error:
-        notices.append(f"{path.name} cannot be read ({error.strerror})")
-        return ""
-
-
-def _document(kind: Any, path: Path, notices: list[str]) -> Any:
-    """A JSON file as `kind`, or None where it is absent or malformed."""
-    text = _text(path, notices)
-    if not text:
-        return None
-    try:
-        return TypeAdapter(kind).validate_python(json.loads(text))
-    except (ValueError, RecursionError) as error:
-        notices.append(f"{path.name} left out: {_reason(error)}")
-        return None
-
-
-def _objects(path: Path, notices: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line number and object of each line of a JSON lines file; a torn last line is passed over."""
-    try:
-        with path.open("rb") as file:
-            line = 0
-            while content := file.readline(MAX_LINE):
-                line += 1
-                try:
-                    row = json.loads(content) if content.strip() else {}
-                except (ValueError, RecursionError):
-                    if content.endswith(b"\n"):
-                        notices.append(f"{path.name}:{line} left out: not JSON")
-                    continue
-                if isinstance(row, dict):
-                    yield line, row
-                else:
-                    notices.append(f"{path.name}:{line} left out: not an object")
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        notices.append(f"{path.name} cannot be read ({error.strerror})")
+def _placed(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The rows; an event that does not say its stage or update gets those of the update before it."""
+    before: dict[str, Any] = {}
+    for row in rows:
+        if "event" not in row:
+            before = {key: row[key] for key in ("stage", "update") if key in row}
+        yield row if row.get("event", "stage") == "stage" else {**before, **row}
 
 
 def _records(kind: type[RecordT], path: Path, notices: list[str]) -> list[RecordT]:
     records: list[RecordT] = []
-    for line, row in _objects(path, notices):
+    for line, row in objects(path, notices):
         try:
             records.append(kind.model_validate(row))
         except ValidationError as error:
-            notices.append(f"{path.name}:{line} left out: {_reason(error)}")
+            notices.append(f"{path.name}:{line} left out: {reason(error)}")
         if len(records) == MAX_EXAMPLES:
             break
     return records
 
 
 def _spread_groups(paths: list[Path], notices: list[str]) -> list[Group]:
-    """Groups of updates spread evenly over the run, the first and the last update among them."""
-    places: dict[int, list[tuple[Path, int]]] = {}
+    """Groups of updates spread evenly over the run, the first and the last update among them.
+
+    Of an update, groups with a failure or a clipped token come first.
+    """
+    places: dict[int, list[tuple[bool, Path, int]]] = {}
     for path in paths:
-        for line, row in _objects(path, notices):
+        for line, row in objects(path, notices):
             update = row.get("update")
             if isinstance(update, int):
-                places.setdefault(update, []).append((path, line))
+                places.setdefault(update, []).append((not _tells(row), path, line))
     chosen = set(spread(sorted(places), MAX_UPDATES))
-    wanted = {place for update in chosen for place in places[update][:GROUPS_PER_UPDATE]}
+    wanted = {place[1:] for update in chosen for place in sorted(places[update])[:GROUPS_PER_UPDATE]}
     groups: list[Group] = []
     for path in paths:
-        for line, row in _objects(path, []):
+        for line, row in objects(path, []):
             if (path, line) not in wanted:
                 continue
             try:
                 groups.append(Group.model_validate(row))
             except ValidationError as error:
-                notices.append(f"{path.name}:{line} left out: {_reason(error)}")
+                notices.append(f"{path.name}:{line} left out: {reason(error)}")
     return sorted(groups, key=lambda group: group.update)
+
+
+def _tells(row: dict[str, Any]) -> bool:
+    """Whether a completion of the group failed or has clipped tokens."""
+    completions = row.get("completions")
+    written = completions if isinstance(completions, list) else []
+    return any(isinstance(one, dict) and (one.get("failure") or one.get("clipped")) for one in written)
 
 
 def spread(items: list[int], count: int) -> list[int]:
@@ -251,11 +226,3 @@ def spread(items: list[int], count: int) -> list[int]:
     if len(items) <= count:
         return items
     return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]
-
-
-def _reason(error: Exception) -> str:
-    """The first complaint in one line."""
-    if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-    return str(error).splitlines()[0]

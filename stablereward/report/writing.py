@@ -1,11 +1,14 @@
 """What a judge wrote, shown as the parts it has: its thinking and its answer."""
 
 import re
+from collections.abc import Sequence
 
-from stablereward.report.markup import Html, el
+from stablereward.report.clips import Clip, marked
+from stablereward.report.markup import Html, el, join
 from stablereward.report.quantities import plural
 
 MAX_TEXT = 4_000
+MAX_ANSWER = 80
 PARTS = re.compile(r"\s*<think>(.*?)</think>\s*<answer>(.*?)</answer>\s*(.*)", re.DOTALL | re.IGNORECASE)
 
 
@@ -22,21 +25,52 @@ def prose(text: str, cls: str = "") -> Html:
     return el("div", clipped(text), cls=f"prose {cls}".rstrip(), dir="auto")
 
 
-def writing(text: str) -> Html:
-    """Thinking and answer apart where the text has both in order; otherwise the text as it is."""
+def writing(text: str, clips: Sequence[Clip] = ()) -> Html:
+    """Thinking and answer apart where the text has both in order; otherwise the text as it is.
+
+    `clips` are marked; their places are characters of `text`. Where one is in a tag, the tags are shown.
+    """
     found = PARTS.fullmatch(text)
-    if not found:
+    if not found or not all(any(_inside(clip, found.span(i)) for i in (1, 2, 3)) for clip in clips):
+        whole = _marked_prose(text, clips, (0, len(text)), "raw")
         return el(
-            "div", el("span", "not in the asked form", cls="tag warn"), prose(text, "raw"), cls="writing"
+            "div",
+            None if found else el("span", "not in the asked form", cls="tag warn"),
+            whole,
+            cls="writing",
         )
-    think, answer, rest = found.groups()
+    answer = found.group(2).strip()
+    decided = (
+        marked(text, clips, *found.span(2)) if len(answer) <= MAX_ANSWER else clipped(answer, MAX_ANSWER)
+    )
     return el(
         "div",
-        prose(think.strip(), "think"),
-        el("div", el("span", "answer", cls="label"), el("b", clipped(answer.strip(), 80), dir="auto")),
-        prose(rest, "raw") if rest else None,
+        _marked_prose(text, clips, found.span(1), "think"),
+        el("div", el("span", "answer", cls="label"), el("b", decided, dir="auto")),
+        _marked_prose(text, clips, found.span(3), "raw") if found.group(3) else None,
         cls="writing",
     )
+
+
+def _inside(clip: Clip, span: tuple[int, int]) -> bool:
+    return span[0] <= clip.start and clip.end <= span[1]
+
+
+def _marked_prose(text: str, clips: Sequence[Clip], span: tuple[int, int], cls: str) -> Html:
+    start, end = span
+    piece = text[start:end]
+    start, end = end - len(piece.lstrip()), start + len(piece.rstrip())
+    if not any(clip.start < end and clip.end > start for clip in clips):
+        return prose(text[start:end], cls)
+    half = MAX_TEXT // 2
+    if end - start <= MAX_TEXT:
+        body = marked(text, clips, start, end)
+    else:
+        left_out = f" … [{plural(end - start - MAX_TEXT, 'character')} left out] … "
+        body = join(
+            [marked(text, clips, start, start + half), left_out, marked(text, clips, end - half, end)]
+        )
+    return el("div", body, cls=f"prose {cls}", dir="auto")
 
 
 def question(text: str, responses: list[str], best: int | None) -> Html:

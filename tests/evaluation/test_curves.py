@@ -1,12 +1,22 @@
 """The voting curve against hand counts and against enumeration."""
 
+from dataclasses import replace
 from itertools import combinations
+from math import comb
 
 import pytest
 
 from stablereward.errors import DataError
-from stablereward.evaluation.curves import expectation, voting_curve
-from stablereward.judges.voting import vote
+from stablereward.evaluation.curves import (
+    DRAWN_SUBSETS,
+    MOST_SUBSETS,
+    expectation,
+    gain_in_words,
+    to_markdown,
+    voting_curve,
+    weighted_curve,
+)
+from stablereward.judges.voting import Ballot, by_confidence, by_probability, one_voice, vote
 from stablereward.types import Failure, Judgement, Row
 
 
@@ -59,3 +69,62 @@ def test_unequal_pools_and_other_rows_are_refused() -> None:
     four = Row(id="", category="", best=0, votes=(vote([Judgement(choice=3)], 4),))
     with pytest.raises(DataError, match="two responses"):
         voting_curve([four])
+
+
+def confident(*orders: str, sure: tuple[float, ...]) -> Row:
+    """The same row with confidences, one a letter."""
+    plain = row(*orders)
+    votes = []
+    for one in plain.votes:
+        heard = [replace(j, confidence=p) for j, p in zip(one.judgements, sure, strict=False)]
+        votes.append(vote([*heard, *one.failures], 2))
+    return replace(plain, votes=tuple(votes))
+
+
+ROWS = [row("rrwwf", "rwwww"), row("rrrrr", "fffff"), row("rwrwf", "rrrwf")]
+
+
+def test_law_equal_weights_give_the_curve_of_the_majority() -> None:
+    for counted, weighed in zip(voting_curve(ROWS), weighted_curve(ROWS, one_voice), strict=True):
+        assert (weighed.accuracy, weighed.ties, weighed.gain) == pytest.approx(
+            (counted.accuracy, counted.ties, counted.gain)
+        )
+        assert weighed.interval == pytest.approx(counted.interval)
+
+
+@pytest.mark.parametrize("ballot", [by_confidence, by_probability])
+def test_weighted_votes_are_those_of_the_subsets(ballot: Ballot) -> None:
+    rows = [
+        confident("rwwrf", sure=(0.9, 0.4, 0.4, 0.6)),
+        confident("rwwww", sure=(0.99, 0.5, 0.7, 0.2, 0.6)),
+    ]
+    curve = weighted_curve(rows, ballot)
+    for k in range(1, 6):
+        right = [
+            vote(subset, 2, ballot=ballot).choice == one.best
+            for one in rows
+            for subset in combinations((*one.votes[0].judgements, *one.votes[0].failures), k)
+        ]
+        assert curve[k - 1].accuracy == pytest.approx(sum(right) / len(right))
+
+
+def test_of_large_pools_subsets_are_drawn_without_bias_and_by_the_seed() -> None:
+    pool = row("r" * 9 + "w" * 8)
+    assert comb(17, 9) > MOST_SUBSETS
+    drawn, counted = weighted_curve([pool], one_voice, seed=1), voting_curve([pool])
+    assert drawn == weighted_curve([pool], one_voice, seed=1)
+    # Five standard errors of a share of so many.
+    assert drawn[8].accuracy == pytest.approx(counted[8].accuracy, abs=5 * 0.5 / DRAWN_SUBSETS**0.5)
+
+
+def test_the_printed_curve_has_odd_votes_and_the_gain_is_said() -> None:
+    points = voting_curve([row("rrw"), row("rrw")])
+    text = to_markdown({"majority": points, "again": points})
+    assert [line.split("|")[1:3] for line in text.splitlines()[2:]] == [
+        [" 1              ", "   66.7 % "],
+        [" 3              ", "  100.0 % "],
+    ]
+    assert gain_in_words(points, 2) == (
+        "3 votes minus 1 vote: +33.3 points (95 % interval +33.3 to +33.3, paired bootstrap over 2 pairs; "
+        "the single votes are the same samples)"
+    )

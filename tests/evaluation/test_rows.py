@@ -1,5 +1,6 @@
 """Rows in a file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,15 @@ def test_rows_come_back_as_they_were(tmp_path: Path) -> None:
     append([ROW], path)
     append([ROW, ROW], path)
     assert read(path) == [ROW, ROW, ROW]
+
+
+def test_rows_keep_confidence_and_those_of_before_have_none(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    sure = Judgement(choice=1, confidence=0.75)
+    append([replace(ROW, votes=(vote([sure], 2),))], path)
+    assert read(path)[0].votes[0].judgements == (sure,)
+    path.write_text(path.read_text().replace(',"confidence":0.75', ""))
+    assert read(path)[0].votes[0].judgements == (replace(sure, confidence=None),)
 
 
 def test_a_broken_line_is_named(tmp_path: Path) -> None:

@@ -4,11 +4,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
+from stablereward.evaluation.cost import Cost
+from stablereward.evaluation.curves import voting_curve
 from stablereward.evaluation.evaluate import evaluate
 from stablereward.evaluation.standings import standing, to_json, to_markdown
 from stablereward.judges.controls import always_first, longer_wins
 from stablereward.judges.protocol import Opinion
-from stablereward.types import Failure, Preference
+from stablereward.judges.voting import vote
+from stablereward.types import Failure, Judgement, Preference, Row
 
 PAIRS = [
     Preference(
@@ -72,3 +75,33 @@ def test_json_has_every_measure() -> None:
     [judge] = whole["judges"]
     assert judge["summary"]["accuracy_mean"] == 0.25 and judge["reliability"][0]["n"] == 40
     assert judge["calibration_error"] == 0.75 and set(judge["categories"]) == {"a", "b"}
+    assert judge["confidence"] is None and judge["cost"] is None and whole["curves"] == {}
+
+
+def test_the_curve_its_gain_and_the_costs_stand_below_the_measures() -> None:
+    rows = evaluate(longer_wins, PAIRS, votes=3)
+    curves = {"majority": voting_curve(rows)}
+    cost = Cost(judgements=240, seconds=0.0123, prompt_tokens=480.4, completion_tokens=None)
+    one = standing(rows, "longer", cost=cost)
+    text = to_markdown("title", [one, standing(rows, "other")], ["a finding"], curves)
+    shown = {line.split("|")[1].strip(): line.split("|")[2:4] for line in text.splitlines() if "|" in line}
+    assert [cell.strip() for cell in shown["seconds a judgement"]] == ["0.0123", "–"]
+    assert [cell.strip() for cell in shown["prompt tokens"]] == ["480", "–"]
+    assert "completion tokens" not in shown
+    _, curve, gain, note = text.split("\n\n")[1:]
+    assert curve.startswith("| votes an order | majority |") and "25.0 %" in curve
+    assert note == "Note: a finding" and gain.startswith(
+        "3 votes minus 1 vote: +0.0 points (95 % interval +0.0 to +0.0"
+    )
+    whole = json.loads(to_json("title", [one], (), curves))
+    assert [point["votes"] for point in whole["curves"]["majority"]] == [1, 2, 3]
+    assert whole["judges"][0]["cost"]["seconds"] == 0.0123
+
+
+def test_confidence_is_told_only_where_every_opinion_has_one() -> None:
+    def sure(*confidences: float | None) -> Row:
+        heard = [Judgement(choice=0, confidence=one) for one in confidences]
+        return Row(id="", category="", best=0, votes=(vote(heard, 2),))
+
+    assert standing([sure(0.5, 0.75), sure(1.0, 0.75)], "judge").confidence == 0.75
+    assert standing([sure(0.5, 0.75), sure(1.0, None)], "judge").confidence is None

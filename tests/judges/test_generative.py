@@ -1,6 +1,7 @@
 """Judging by writing, on scripted engines."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 
 import pytest
@@ -54,6 +55,21 @@ def test_one_judgement_keeps_its_reasoning_text_order_and_length() -> None:
     assert asyncio.run(Generative(engine=Recording()).judge(PAIR)) == Judgement(
         choice=0, reasoning="because", text=says(0), order=(0, 1), num_tokens=3
     )
+
+
+def test_with_the_engines_probabilities_a_judgement_carries_its_confidence() -> None:
+    words = ["<think>because</think><answer>", "1", "</answer>"]
+    completion = Completion(text=says(0), token_ids=(0, 1, 2), logprobs=(-3.0, math.log(0.75), -2.0))
+
+    def decode(ids: Sequence[int]) -> str:
+        return "".join(words[i] for i in ids)
+
+    judge = Generative(engine=Recording(completion), decode=decode)
+    [[given, reverse]] = opinions(judge, PAIR, votes=1, both_orders=True)
+    assert isinstance(given, Judgement) and isinstance(reverse, Judgement)
+    assert (given.choice, given.confidence) == (0, 0.75)
+    # The number is that of the response shown, which is another one in the reversed order.
+    assert (reverse.choice, reverse.confidence) == (1, 0.75)
 
 
 def test_choices_are_mapped_back_from_the_order_shown() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from stablereward.data.toy.pairs import pairs
 from stablereward.engines.engine import Sampling
 from stablereward.engines.scripted import Scripted
 from stablereward.errors import DataError, ModelError
@@ -14,6 +15,7 @@ from stablereward.evaluation.metrics import summarise
 from stablereward.judges.judge import Judge
 from stablereward.policies.tiny import create
 from stablereward.types import Failure, Judgement, Preference, Prompt
+from tests.policies.test_reward_model import make
 
 
 def prefers_longer(prompt: Prompt, k: int) -> str | Failure:
@@ -74,6 +76,24 @@ def test_a_model_folder_is_loaded_and_judges(tmp_path: Path) -> None:
     assert (result.choice, len(result.failures)) == (None, 4)
     with pytest.raises(ModelError, match="no model here"):
         Judge.load(tmp_path / "absent")
+
+
+def test_a_reward_model_folder_is_loaded_as_a_scalar_judge(tmp_path: Path) -> None:
+    judge = Judge.load(make(tmp_path, pad=None), device="cpu")
+    opinion = judge.judge(Preference(question="q", responses=("a cat", "a dog")))
+    assert isinstance(opinion, Judgement) and opinion.text.startswith("scores: ")
+    swapped = judge.judge(Preference(question="q", responses=("a dog", "a cat")))
+    assert isinstance(swapped, Judgement)
+    assert (swapped.choice, swapped.confidence) == (1 - opinion.choice, opinion.confidence)
+    result = judge.compare("q", responses=["a cat", "a dog"])
+    assert (result.choice, result.probabilities[opinion.choice]) == (opinion.choice, 1.0)
+
+
+def test_the_shipped_judge_says_how_sure_it_is() -> None:
+    item = pairs(1, seed=0, held_out=True)[0].preference()
+    opinions = Judge.load("toy", device="cpu").vote([item], votes=4)[0].judgements
+    assert opinions
+    assert all(one.confidence is not None and 0.5 < one.confidence <= 1 for one in opinions)
 
 
 def test_mistakes_are_named() -> None:

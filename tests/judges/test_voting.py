@@ -4,7 +4,8 @@ from itertools import permutations
 
 import pytest
 
-from stablereward.judges.voting import confidence, vote
+from stablereward.errors import DataError
+from stablereward.judges.voting import Ballot, by_confidence, by_probability, confidence, vote
 from stablereward.types import Failure, Judgement
 
 FAILED = Failure(reason="no answer")
@@ -77,3 +78,45 @@ def test_law_the_order_of_opinions_never_matters() -> None:
     opinions = [*given(0, 1), FAILED, *reverse(0, 0)]
     results = {(v.choice, v.probabilities) for v in (vote(p, 2) for p in permutations(opinions))}
     assert len(results) == 1
+
+
+def sure(choice: int, confidence: float, order: tuple[int, ...] = GIVEN) -> Judgement:
+    return Judgement(choice=choice, confidence=confidence, order=order)
+
+
+UNSURE = [sure(0, 0.95), sure(1, 0.25), sure(1, 0.5)]
+
+
+def test_confidence_weighs_opinions() -> None:
+    assert vote(UNSURE, 2).choice == 1
+    weighed = vote(UNSURE, 2, ballot=by_confidence)
+    assert weighed.choice == 0
+    assert weighed.probabilities == pytest.approx((0.95 / 1.7, 0.75 / 1.7))
+    # The mean of P(first): 0.95, 0.75 and 0.5.
+    assert vote(UNSURE, 2, ballot=by_probability).probabilities == pytest.approx((2.2 / 3, 0.8 / 3))
+    assert vote([sure(2, 0.5)], 3, ballot=by_probability).probabilities == (0.25, 0.25, 0.5)
+
+
+def test_weights_tie_exactly_and_orders_still_weigh_equally() -> None:
+    assert (
+        vote([sure(0, 0.1), sure(0, 0.2), sure(1, 0.2), sure(1, 0.1)], 2, ballot=by_confidence).choice is None
+    )
+    both = [sure(0, 0.9), sure(0, 0.9), sure(1, 0.1, REVERSED)]
+    assert vote(both, 2, ballot=by_confidence).probabilities == (0.5, 0.5)
+    assert vote([sure(0, 0.0)], 2, ballot=by_confidence).choice is None
+
+
+def test_an_opinion_without_confidence_has_no_weight_to_guess() -> None:
+    for ballot in (by_confidence, by_probability):
+        with pytest.raises(DataError, match="has no confidence"):
+            vote([sure(0, 0.5), *given(1)], 2, ballot=ballot)
+
+
+@pytest.mark.parametrize("ballot", [by_confidence, by_probability])
+def test_law_swapping_swaps_weighted_verdicts_too(ballot: Ballot) -> None:
+    opinions = [sure(0, 0.3), sure(1, 0.9, REVERSED), sure(1, 0.4)]
+    swapped = [sure(1 - o.choice, o.confidence or 0, o.order[::-1]) for o in opinions]
+    before, after = vote(opinions, 2, ballot=ballot), vote(swapped, 2, ballot=ballot)
+    assert after.probabilities == before.probabilities[::-1]
+    results = {vote(p, 2, ballot=ballot).probabilities for p in permutations(opinions)}
+    assert results == {before.probabilities}

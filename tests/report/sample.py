@@ -8,6 +8,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
+from .recording import EVENTS, clipped, distributions
+
 COLOURS = {"red": (214, 48, 49), "blue": (42, 98, 214), "green": (39, 158, 76), "yellow": (240, 200, 30)}
 SHAPES = ("circle", "square", "triangle")
 PLACES = ("top left", "top", "top right", "left", "middle", "right", "bottom left", "bottom", "bottom right")
@@ -41,6 +43,7 @@ def write_run(folder: Path, *, seed: int = 0, num_examples: int = 60, rl_updates
     _lines(folder / "examples.jsonl", [_example(rng, folder, i) for i in range(num_examples)])
     groups = [_group(rng, folder, update) for update in range(1, rl_updates + 1, 4) for _ in range(2)]
     _lines(folder / "rollouts" / "rl.jsonl", groups)
+    _lines(folder / "distributions.jsonl", distributions(random.Random(seed), rl_updates))
     return folder
 
 
@@ -160,6 +163,7 @@ def _reinforcement(rng: random.Random, updates: int) -> list[dict[str, Any]]:
 
 def _endings() -> list[dict[str, Any]]:
     return [
+        *EVENTS,
         {"event": "stage", "stage": "rl", "seconds": 318.0},
         {"event": "failures", "stage": "rl", "update": 131, "reasons": {"no_verdict": 2}},
         {"event": "stage", "stage": "evaluation", "seconds": 41.7},
@@ -242,8 +246,10 @@ def _group(rng: random.Random, folder: Path, update: int) -> dict[str, Any]:
                 "num_tokens": len(text) // 4,
             }
         )
-    if update == 5:
-        completions[7] |= {"reward": None, "parts": {}, "advantage": None, "failure": "referee_timeout"}
+        if update % 8 == 1:
+            completions[-1] |= clipped(rng, text)
+    if update == 1:
+        completions[6] |= {"reward": None, "parts": {}, "advantage": None, "failure": "referee_timeout"}
     return {"update": update, **item, "completions": completions}
 
 

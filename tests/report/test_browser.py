@@ -1,17 +1,25 @@
-"""The page in a real browser, at the width of a phone, with everything opened, clicked and hovered over."""
+"""The page in a real browser, on a phone and on a desk, with everything opened, clicked and hovered over."""
 
 import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 
 import pytest
 
+from stablereward.recipes import r1_reward
+from stablereward.recipes.sources import Data, Toy
+from stablereward.recipes.stages import Difficulty
+from stablereward.report.compare import comparison_page
 from stablereward.report.page import run_page
 from stablereward.report.run import read_run
+from stablereward.training.rl import RLConfig
+from stablereward.training.sft import SFTConfig
 
+from .sample import write_run
 from .test_page import hostile_run
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -30,12 +38,14 @@ FLAGS = (
     "--virtual-time-budget=4000",
     "--dump-dom",
 )
+PHONE, DESK = 390, 1280
 DRIVER = """
 const frame = document.querySelector("iframe");
 frame.addEventListener("load", () => {
   const page = frame.contentDocument;
   const all = (selector) => [...page.querySelectorAll(selector)];
-  const shown = () => all(".cards .card").filter((card) => !card.hidden).length;
+  const visible = (selector) => all(selector).filter((one) => one.getClientRects().length);
+  const shown = () => visible(".cards .card").length;
   const style = page.createElement("style");
   style.textContent = "* { content-visibility: visible !important }";
   page.head.append(style);
@@ -44,29 +54,47 @@ frame.addEventListener("load", () => {
   all(".more")[0]?.click();
   const everything = shown();
   const filtered = {};
-  for (const button of all(".filters button")) { button.click(); filtered[button.textContent] = shown(); }
+  for (const button of all("#judgements .filters button")) {
+    button.click();
+    filtered[button.textContent] = shown();
+  }
   const update = () => page.querySelector(".browse output")?.textContent;
   const updates = [update()];
   all(".browse button")[0]?.click();
   updates.push(update());
+  const kinds = {};
+  for (const button of all(".kinds button")) {
+    button.click();
+    const written = visible(".panel details");
+    const fitting = written.filter((one) => one.dataset.kinds.split(" ").includes(button.dataset.kind));
+    kinds[button.dataset.kind] = [written.length, fitting.length, visible(".panel [open] .writing").length];
+  }
+  all(".kinds button")[0]?.click();
+  for (const fold of all("details")) fold.open = true;
   const hovered = all(".chart").map((chart) => {
     const box = chart.getBoundingClientRect();
     const at = { clientX: box.left + box.width / 2, clientY: box.top + 50 };
     chart.dispatchEvent(new frame.contentWindow.PointerEvent("pointermove", at));
-    return chart.parentElement.querySelector("output").textContent;
+    const values = [...chart.parentElement.querySelectorAll(".value")].map((one) => one.textContent);
+    return [chart.parentElement.querySelector("output").textContent, ...values].join("; ");
   });
   const widest = Math.max(...all("body *").filter((one) => !one.closest(".scroll, nav, pre, svg, [hidden]"))
     .map((one) => one.getBoundingClientRect().right));
-  const width = page.documentElement.scrollWidth;
-  const seen = { width, widest, first, everything, filtered, updates, hovered };
+  const drawn = visible(".chart .line, .chart .band").filter((one) => one.getBBox().width > 0).length;
+  const pictures = all("img").every((one) => one.complete && one.naturalWidth);
+  const seen = {
+    width: page.documentElement.scrollWidth, widest, first, everything, filtered, updates, kinds, hovered,
+    drawn, pictures, sections: all("section").map((one) => one.id), marks: visible("mark").length,
+    completions: visible(".panel details").length,
+  };
   document.body.textContent = JSON.stringify(seen);
 });
 """
 
 
-def visit(page: str, tmp_path: Path) -> tuple[dict, list[str]]:
+def visit(page: str, tmp_path: Path, width: int = PHONE) -> tuple[dict, list[str]]:
     """What the driver measured, and what the browser's console said."""
-    frame = f'<iframe width="390" height="800" style="border:0" srcdoc="{escape(page)}"></iframe>'
+    frame = f'<iframe width="{width}" height="800" style="border:0" srcdoc="{escape(page)}"></iframe>'
     harness = tmp_path / "harness.html"
     content = f"<!doctype html><meta charset=utf-8><body>{frame}<script>{DRIVER}</script>"
     harness.write_bytes(content.encode())
@@ -87,8 +115,8 @@ def visit(page: str, tmp_path: Path) -> tuple[dict, list[str]]:
 def test_a_run_on_a_phone(run_folder: Path, tmp_path: Path):
     seen, console = visit(run_page(read_run(run_folder)), tmp_path)
     assert console == []
-    assert seen["width"] == 390
-    assert seen["widest"] <= 390
+    assert seen["width"] == PHONE
+    assert seen["widest"] <= PHONE
     assert (seen["first"], seen["everything"]) == (6, 48)
     assert seen["filtered"] == {
         "All": 6,
@@ -98,15 +126,100 @@ def test_a_run_on_a_phone(run_folder: Path, tmp_path: Path):
         "hallucination": 6,
         "reasoning": 6,
     }
-    assert seen["updates"] == ["Update 157", "Update 145"]
-    assert len(seen["hovered"]) == 18
-    assert all(re.fullmatch(r"update \d+: .*\d.*", text) for text in seen["hovered"])
+    assert seen["updates"] == ["Update 157", "Update 149"]
+    assert len(seen["hovered"]) == 29
+    assert all(re.match(r"update \d+(: .*\d|; .*\d)", text) for text in seen["hovered"])
+    assert seen["pictures"] is True
 
 
 @needs_browser
-def test_a_hostile_run_neither_runs_nor_widens(tmp_path: Path):
-    folder = hostile_run(tmp_path / "run")
-    seen, console = visit(run_page(read_run(folder)), tmp_path)
+def test_completions_are_chosen_by_kind(run_folder: Path, tmp_path: Path):
+    seen, _ = visit(run_page(read_run(run_folder)), tmp_path)
+    assert list(seen["kinds"]) == ["", "right", "wrong", "clipped", "failed"]
+    for kind, (shown, fitting, opened) in seen["kinds"].items():
+        assert 1 <= opened <= 2, "one completion of each question is open"
+        assert shown >= 1
+        assert kind == "" or shown == fitting
+    assert seen["marks"] >= 4
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_runs_side_by_side(run_folder: Path, tmp_path: Path, width: int):
+    other = write_run(tmp_path / "a-run-with-a-longer-name", seed=1, num_examples=1, rl_updates=40)
+    seen, console = visit(comparison_page([read_run(run_folder), read_run(other)]), tmp_path, width)
     assert console == []
-    assert seen["width"] == 390
-    assert seen["widest"] <= 390
+    assert (seen["width"], seen["widest"] <= width) == (width, True)
+    assert seen["sections"] == ["results", "settings", "learning", "distributions"]
+    assert all("toy-judge" in text for text in seen["hovered"] if "median" not in text)
+
+
+@pytest.fixture(scope="module")
+def real_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The recipe itself, as short as it can be: what the report has to show is what this wrote."""
+    config = replace(
+        r1_reward.tiny(),
+        output=tmp_path_factory.mktemp("runs") / "run",
+        data=Data(toy=Toy(num_train=16, num_held_out=4)),
+        cold_start=SFTConfig(batch_size=4, epochs=2.0),
+        difficulty=Difficulty(num_tries=1, min_tries=1),
+        rl=RLConfig(
+            num_updates=4,
+            prompts_per_batch=2,
+            num_generations=4,
+            updates_per_batch=2,
+            max_completion_length=24,
+        ),
+        votes=(1,),
+    )
+    return r1_reward.run(config)
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_a_real_run_is_shown_whole(real_run: Path, tmp_path: Path, width: int):
+    page = (real_run / "report.html").read_bytes()
+    assert len(page) < 3_000_000
+    seen, console = visit(page.decode(), tmp_path, width)
+    assert console == []
+    assert (seen["width"], seen["widest"] <= width) == (width, True)
+    places = {
+        "results.json": "results",
+        "metrics.jsonl": "learning",
+        "rollouts": "rollouts",
+        "config.yaml": "config",
+    }
+    places |= {"distributions.jsonl": "distributions", "examples.jsonl": "judgements"}
+    expected = {section for name, section in places.items() if (real_run / name).exists()}
+    assert expected >= {"results", "learning", "distributions", "rollouts", "config"}
+    assert set(seen["sections"]) - {"events"} == expected
+    assert len(seen["hovered"]) >= 10 and seen["drawn"] >= len(seen["hovered"])
+    assert seen["completions"] >= 2
+    assert seen["pictures"] is True
+    rollouts = "".join(path.read_text() for path in (real_run / "rollouts").glob("*.jsonl"))
+    has_clips = any(
+        any(written.get("clipped", {}).values())
+        for line in rollouts.splitlines()
+        for written in json.loads(line)["completions"]
+    )
+    assert ("clipped" in seen["kinds"]) == has_clips
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [PHONE, DESK])
+def test_a_hostile_run_neither_runs_nor_widens(tmp_path: Path, width: int):
+    folder = hostile_run(tmp_path / "run")
+    seen, console = visit(run_page(read_run(folder)), tmp_path, width)
+    assert console == []
+    assert seen["width"] == width
+    assert seen["widest"] <= width
+    assert seen["marks"] >= 4
+
+
+@needs_browser
+def test_hostile_runs_side_by_side(tmp_path: Path):
+    runs = [read_run(hostile_run(tmp_path / name)) for name in ("a", "w" * 200)]
+    seen, console = visit(comparison_page(runs), tmp_path)
+    assert console == []
+    assert seen["width"] == PHONE
+    assert seen["widest"] <= PHONE

@@ -3,49 +3,17 @@ import re
 
 import pytest
 
+from stablereward.report.axes import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, Mark
 from stablereward.report.charts import (
-    BOTTOM,
-    HEIGHT,
-    LEFT,
     MAX_VERTICES,
-    RIGHT,
-    TOP,
-    WIDTH,
     Series,
     line_chart,
     reduce_extremes,
     smooth,
     sparkline,
-    ticks,
 )
 
 from .reading import Reader
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "expected"),
-    [(0, 10, [0, 5, 10]), (0.1, 0.9, [0, 0.2, 0.4, 0.6, 0.8, 1.0]), (-3, 1, [-3, -2, -1, 0, 1])],
-)
-def test_ticks_by_hand(low: float, high: float, expected: list[float]):
-    assert ticks(low, high) == pytest.approx(expected)
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_ticks_enclose_the_values_in_few_steps(seed: int):
-    rng = random.Random(seed)
-    low = rng.gauss(0, 1) * 10 ** rng.randint(-6, 6)
-    high = low + rng.random() * 10 ** rng.randint(-3, 6)
-    made = ticks(low, high)
-    tolerance = 1e-6 * (made[-1] - made[0])
-    assert made[0] <= low + tolerance
-    assert made[-1] >= high - tolerance
-    assert 2 <= len(made) <= 7
-
-
-def test_ticks_of_one_value_surround_it():
-    for value in (0.0, 3.0, -2e-7):
-        made = ticks(value, value)
-        assert made[0] < value < made[-1]
 
 
 def test_smooth_by_hand():
@@ -101,3 +69,27 @@ def test_extreme_values_make_finite_coordinates(ys: list[float]):
     chart = line_chart([Series(name="x", colour=0, xs=list(range(len(ys))), ys=ys)], title="x")
     assert not re.search(r"nan|inf", chart)
     assert not re.search(r"nan|inf", sparkline(ys))
+
+
+def test_a_bent_axis_keeps_small_values_apart_and_spikes_inside():
+    ys = [1.0, 2.0] * 30 + [1000.0]
+    series = Series(name="ratio", colour=0, xs=range(61), ys=ys)
+    flat, bent = (Reader(line_chart([series], title="x", bend=bend)) for bend in (0.0, 1.0))
+
+    def heights(read: Reader) -> list[float]:
+        path = read.named("path", "raw")[0]["d"]
+        return [float(pair.split()[1]) for pair in path[1:].split("L")]
+
+    assert abs(heights(flat)[0] - heights(flat)[1]) < 0.5
+    assert abs(heights(bent)[0] - heights(bent)[1]) > 8
+    assert min(heights(bent)) == TOP
+    assert bent.named("svg")[0]["data-bend"] == "1"
+
+
+def test_marks_stand_at_their_update_and_outside_ones_are_left_out():
+    series = Series(name="x", colour=0, xs=[0, 10], ys=[0.0, 1.0])
+    marks = [Mark(10, "bad", "collapse", "ratio too large"), Mark(11, "bad", "collapse", "elsewhere")]
+    read = Reader(line_chart([series], title="x", marks=marks))
+    assert len(read.named("g", "event")) == 1
+    assert "ratio too large" in read.text and "elsewhere" not in read.text
+    assert f"{WIDTH - RIGHT:.1f}" in [line["x1"] for line in read.named("line")]

@@ -1,6 +1,7 @@
 import base64
 import hashlib
 import json
+import math
 import re
 import shutil
 from pathlib import Path
@@ -23,7 +24,15 @@ def sections(read: Reader) -> list[str]:
 
 def test_the_page_has_every_section_in_order(run_folder: Path):
     read = Reader(run_page(read_run(run_folder)))
-    assert sections(read) == ["results", "learning", "judgements", "rollouts", "events", "config"]
+    assert sections(read) == [
+        "results",
+        "learning",
+        "distributions",
+        "judgements",
+        "rollouts",
+        "events",
+        "config",
+    ]
     assert [one["href"][1:] for one in read.named("a") if one["href"] != "#top"] == sections(read)
     assert "toy-judge Trained judge: 94.1 % held-out accuracy, +18.3 points over its cold start." in read.text
 
@@ -43,12 +52,6 @@ def test_a_stage_still_running_has_no_seconds(tmp_path: Path):
     assert "not finished, 1 update" in read.text
 
 
-def test_events_are_told(run_folder: Path):
-    text = Reader(run_page(read_run(run_folder))).text
-    assert "gradient not finiterl 71detail update skipped" in text
-    assert "failuresrl 131reasons: no_verdict 2" in text
-
-
 @pytest.mark.parametrize(
     ("piece", "section"),
     [
@@ -56,6 +59,7 @@ def test_events_are_told(run_folder: Path):
         ("metrics.jsonl", "learning"),
         ("examples.jsonl", "judgements"),
         ("rollouts", "rollouts"),
+        ("distributions.jsonl", "distributions"),
         ("config.yaml", "config"),
     ],
 )
@@ -81,6 +85,15 @@ def hostile_run(folder: Path) -> Path:
         {"stage": HOSTILE, "update": 1, HOSTILE: 1.0, "loss": 1.0, "reward/mean": 1.0},
         {"event": HOSTILE, "stage": HOSTILE, "update": HOSTILE, HOSTILE: {HOSTILE: HOSTILE}},
         {"event": "stage", "stage": HOSTILE, "seconds": 3},
+        {
+            "event": "collapse",
+            "stage": HOSTILE,
+            "update": 1,
+            "rule": HOSTILE,
+            "value": HOSTILE,
+            "bound": None,
+        },
+        {"event": "rollback", "update": math.inf, "from": HOSTILE, HOSTILE: 1e300},
     ]
     (folder / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     result = {"judge": HOSTILE, "accuracy": 0.5, "role": HOSTILE, "interval": [0, 1]}
@@ -91,9 +104,17 @@ def hostile_run(folder: Path) -> Path:
     failed = {"judge": HOSTILE, "text": HOSTILE, "failure": HOSTILE}
     example = {**item, "category": HOSTILE, "judgements": [opinion, failed]}
     (folder / "examples.jsonl").write_text(json.dumps(example) + "\n{\n")
-    written = {"text": HOSTILE, "reward": 1.0, "parts": {HOSTILE: 1.0}, "failure": HOSTILE}
-    group = {**item, "update": 1, "completions": [written]}
+    written = {"text": HOSTILE, "reward": 1.0, "parts": {HOSTILE: 1.0, "result": 0.0}, "failure": HOSTILE}
+    tokens = ["<think>", HOSTILE, "</think><answer>", HOSTILE, "</answer>", HOSTILE]
+    clips = {"low": [0, 1, 1, 99, -1], "high": [1, 3], HOSTILE: [0], "dual": [5]}
+    marked = {**written, "tokens": tokens, "clipped": clips, "failure": None}
+    group = {**item, "update": 1, "completions": [written, marked]}
     (folder / "rollouts" / "0.jsonl").write_text(json.dumps(group) + "\n")
+    spread = {"count": 1, "mean": 1e300, "quantiles": [-1e299, 0, 0, 0, 0, 0, 0, 1e-300, 1e299]}
+    broken = {"count": HOSTILE, "mean": HOSTILE, "quantiles": HOSTILE}
+    quantities = {HOSTILE: spread, f"reward/{HOSTILE}": broken, "advantages": broken}
+    line = {"stage": HOSTILE, "update": 1, "quantities": quantities}
+    (folder / "distributions.jsonl").write_text(json.dumps(line) + "\n")
     return folder
 
 

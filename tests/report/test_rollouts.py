@@ -1,8 +1,8 @@
 import math
 from pathlib import Path
 
-from stablereward.report.rollouts import MAX_COMPLETIONS, rollouts_section
-from stablereward.report.run import Group, Run, Written, read_run
+from stablereward.report.rollouts import MAX_COMPLETIONS, kinds_of, rollouts_section
+from stablereward.report.run import MAX_UPDATES, Group, Run, Written, read_run
 
 from .reading import Reader
 
@@ -13,11 +13,11 @@ def section(*groups: Group) -> Reader:
 
 def test_a_panel_for_each_update(run_folder: Path):
     read = Reader(rollouts_section(read_run(run_folder)) or "")
-    assert len(read.named("div", "panel")) == 16
-    assert len(read.named("article")) == 32
-    assert len(read.named("details")) == 32 * 8
-    assert [one["max"] for one in read.named("input")] == ["15"]
-    assert "format 1 · result 1 · consistency 1" in read.text
+    assert len(read.named("div", "panel")) == MAX_UPDATES
+    assert len(read.named("article")) == 2 * MAX_UPDATES
+    assert len(read.named("details")) == 2 * MAX_UPDATES * 8
+    assert [one["max"] for one in read.named("input")] == [str(MAX_UPDATES - 1)]
+    assert "format 1result 1consistency 1" in read.text
 
 
 def test_advantages_grow_from_the_middle():
@@ -55,3 +55,43 @@ def test_many_completions_are_counted_not_all_shown():
 
 def test_no_groups_no_section():
     assert rollouts_section(Run(folder=Path("run"))) is None
+
+
+def test_kinds_a_reader_may_look_for():
+    assert kinds_of(Written(parts={"result": 1.0})) == ["right"]
+    assert kinds_of(Written(parts={"result": 0.0}, failure="x")) == ["failed"]
+    assert kinds_of(Written(parts={"result": 0.0}, tokens=["a"], clipped={"low": [0]})) == [
+        "wrong",
+        "clipped",
+    ]
+    assert (
+        kinds_of(Written(parts={"result": math.nan, "other": 1.0}, tokens=["a"], clipped={"low": [1]})) == []
+    )
+
+
+def test_a_button_for_each_kind_with_its_count():
+    right, wrong = Written(parts={"result": 1.0}), Written(parts={"result": 0.0})
+    read = section(Group(update=1, completions=[right, right, wrong]))
+    assert [one["data-kind"] for one in read.named("button") if "data-kind" in one] == ["", "right", "wrong"]
+    assert "Right 2" in read.text and "Wrong 1" in read.text
+    assert [one["data-kinds"] for one in read.named("details")] == ["right", "right", "wrong"]
+    assert not section(Group(update=1, completions=[right])).named("div", "kinds")
+
+
+def test_clipped_tokens_are_marked_and_explained():
+    tokens = ["<think>", "Look", " there", "</think>", "<answer>", "1", "</answer>"]
+    one = Written(text="".join(tokens), tokens=tokens, clipped={"low": [1], "preclip": [5]})
+    page = rollouts_section(Run(folder=Path("run"), groups=[Group(update=1, completions=[one])])) or ""
+    read = Reader(page)
+    assert ">Look</mark> there" in page and ">1</mark>" in page
+    assert "pre-clip 1low 1of 7 tokens" in read.text
+    assert "Clipped tokens" in read.text
+    plain = section(Group(update=1, completions=[Written(text="".join(tokens), tokens=tokens)]))
+    assert not plain.named("mark") and "Look there" in plain.text
+
+
+def test_the_end_of_the_text_is_shown_only_where_it_is_clipped():
+    tokens = ["<think>a</think><answer>1</answer>", "<eos>"]
+    for index, shown in ((0, False), (1, True)):
+        one = Written(text=tokens[0], tokens=tokens, clipped={"high": [index]})
+        assert ("<eos>" in section(Group(update=1, completions=[one])).text) == shown

@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from stablereward.errors import DataError
-from stablereward.report.run import GROUPS_PER_UPDATE, MAX_UPDATES, is_number, read_run, spread
+from stablereward.report.quantities import is_number
+from stablereward.report.run import GROUPS_PER_UPDATE, MAX_UPDATES, read_run, spread
+
+from .recording import EVENTS
 
 
 def test_a_whole_run_is_read(run_folder: Path):
@@ -16,6 +19,7 @@ def test_a_whole_run_is_read(run_folder: Path):
     assert [event["event"] for event in run.events] == [
         "stage",
         "gradient_not_finite",
+        *(event["event"] for event in EVENTS),
         "stage",
         "failures",
         "stage",
@@ -94,6 +98,26 @@ def test_no_run_is_an_error_of_one_line(tmp_path: Path):
             read_run(folder)
         assert str(caught.value).startswith(f"{folder}: ")
         assert "\n" not in str(caught.value)
+
+
+def test_an_event_without_a_place_has_that_of_the_update_before(tmp_path: Path):
+    rows = [{"event": "a"}, {"stage": "rl", "update": 3}, {"event": "b"}, {"event": "c", "update": 9}]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert read_run(tmp_path).events == [
+        {"event": "a"},
+        {"event": "b", "stage": "rl", "update": 3},
+        {"event": "c", "stage": "rl", "update": 9},
+    ]
+
+
+def test_of_an_update_the_groups_that_tell_something_come_first(tmp_path: Path):
+    (tmp_path / "rollouts").mkdir()
+    plain = [{"update": 1, "question": f"plain {i}", "completions": [{"text": "x"}]} for i in range(3)]
+    failed = {"update": 1, "question": "failed", "completions": [{"failure": "no_verdict"}]}
+    (tmp_path / "rollouts" / "0.jsonl").write_text(
+        "".join(json.dumps(row) + "\n" for row in [*plain, failed])
+    )
+    assert [group.question for group in read_run(tmp_path).groups] == ["plain 0", "failed"]
 
 
 def test_what_is_a_number():

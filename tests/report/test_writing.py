@@ -1,3 +1,4 @@
+from stablereward.report.clips import Clip
 from stablereward.report.writing import MAX_TEXT, clipped, question, writing
 
 from .reading import Reader
@@ -34,3 +35,19 @@ def test_the_better_response_is_marked():
     assert [one["class"] for one in read.named("div", "response")] == ["response", "response best"]
     assert "Response 2better" in read.text
     assert "better" not in Reader(question("Which?", ["one", "two"], None)).text
+
+
+def test_clipped_tokens_are_marked_in_the_part_they_are_in():
+    text = "<think> see </think><answer>2</answer>"
+    page = writing(text, [Clip(8, 11, 1, ("low",)), Clip(text.index("2"), text.index("2") + 1, 4, ("high",))])
+    assert ">see</mark></div>" in page and ">2</mark></b>" in page
+    in_the_tag = writing(text, [Clip(0, 7, 0, ("low",))])
+    assert "&lt;think&gt;</mark> see &lt;/think&gt;" in in_the_tag
+    assert "not in the asked form" not in in_the_tag
+
+
+def test_marks_at_both_ends_of_a_long_text_are_kept():
+    text = "a" * (MAX_TEXT + 100)
+    page = writing(text, [Clip(0, 1, 0, ("low",)), Clip(len(text) - 1, len(text), 99, ("low",))])
+    assert page.count("<mark") == 2
+    assert "100 characters left out" in page.replace("\N{NO-BREAK SPACE}", " ")

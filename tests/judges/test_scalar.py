@@ -1,0 +1,72 @@
+"""Judging by scores."""
+
+import asyncio
+import math
+from collections.abc import Sequence
+
+import pytest
+from PIL import Image
+
+from stablereward.errors import ModelError
+from stablereward.judges.judge import Judge
+from stablereward.judges.scalar import Scalar, opinion, probabilities
+from stablereward.types import Failure, Judgement, Preference
+
+
+class Lengths:
+    """Scores a response by its letters, and remembers what it was asked."""
+
+    tokens_read = 0
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    def scores(self, dialogues: Sequence[tuple[str, str]]) -> list[float | Failure]:
+        self.asked += dialogues
+        return [float(len(text)) if text else Failure(reason="too_long") for _, text in dialogues]
+
+
+PAIR = Preference(question="Which?", responses=("aaa", "a"))
+TRIPLE = Preference(question="Which?", responses=("a", "aaaa", "bb"))
+
+
+def test_the_higher_score_wins_with_its_bradley_terry_probability() -> None:
+    sure = round(1 / (1 + math.exp(-1.0)), 6)
+    told = "scores: 1.5, 0.5"
+    assert opinion([0.5, 1.5], (1, 0)) == Judgement(
+        choice=1, reasoning=told, text=told, order=(1, 0), confidence=sure
+    )
+    assert probabilities([0.0, 0.0]) == (0.5, 0.5)
+    assert probabilities([1000.0, 0.0, 1000.0]) == (0.5, 0.0, 0.5)
+
+
+def test_equal_scores_are_a_tie_and_no_score_is_a_failure() -> None:
+    tie, failed = opinion([2.0, 1.0, 2.0], (0, 1, 2)), Failure(reason="too_long")
+    assert isinstance(tie, Failure) and tie.reason == "tie" and tie.detail == "2 responses have the score 2"
+    assert opinion([2.0, failed], (0, 1)) is failed
+
+
+def test_each_response_is_scored_once_for_all_votes_and_orders() -> None:
+    model = Lengths()
+    pair, again, triple = asyncio.run(
+        Scalar(model=model).opinions([PAIR, PAIR, TRIPLE], votes=2, both_orders=True)
+    )
+    assert model.asked == [("Which?", text) for text in ("aaa", "a", "aaaa", "bb")]
+    assert pair == again and len(pair) == 4
+    assert [one.order for one in pair if isinstance(one, Judgement)] == [(0, 1), (0, 1), (1, 0), (1, 0)]
+    assert {one.choice for one in triple if isinstance(one, Judgement)} == {1}
+
+
+@pytest.mark.parametrize("preference", [PAIR, TRIPLE, Preference(question="q", responses=("b", "a"))])
+def test_law_swapping_the_responses_swaps_the_verdict(preference: Preference) -> None:
+    judge = Judge.of(Scalar(model=Lengths()))
+    before, after = judge.vote([preference, preference.swapped()])
+    last = len(preference.responses) - 1
+    assert after.choice == (None if before.choice is None else last - before.choice)
+    assert after.probabilities == before.probabilities[::-1]
+
+
+def test_images_are_refused() -> None:
+    seen = Preference(question="q", responses=("a", "b"), images=(Image.new("RGB", (2, 2)),), id="7")
+    with pytest.raises(ModelError, match="preference '7': has images"):
+        asyncio.run(Scalar(model=Lengths()).opinions([seen]))

@@ -1,0 +1,190 @@
+"""Scalar reward models, tiny and real: saved, loaded and compared with what transformers gives."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    LlamaConfig,
+    LlamaForSequenceClassification,
+    Qwen2Config,
+    Qwen2ForSequenceClassification,
+)
+
+from stablereward.errors import ConfigError, ModelError
+from stablereward.policies.reward_model import RewardModel, is_reward_model
+from stablereward.types import Failure
+from tests.policies.families import tokenizer
+
+DIALOGUES = [
+    ("What is it?", "A cat."),
+    ("What is it?", "A red circle in the upper left corner, and nothing else that I can see in it."),
+    ("Which is larger, and why? Think first.", "The square."),
+]
+KINDS = {
+    "llama": (LlamaConfig, LlamaForSequenceClassification),
+    "qwen2": (Qwen2Config, Qwen2ForSequenceClassification),
+}
+
+
+def make(
+    folder: Path, kind: str = "llama", *, pad: int | None, labels: int = 1, template: bool = True
+) -> Path:
+    """A random tiny reward model; `pad` is what its config calls padding."""
+    words = tokenizer()
+    config, model = KINDS[kind]
+    settings = config(
+        vocab_size=len(words),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        initializer_range=0.2,
+        bos_token_id=None,
+        eos_token_id=words.eos_token_id,
+        pad_token_id=pad,
+        num_labels=labels,
+    )
+    torch.manual_seed(0)
+    model(settings).save_pretrained(folder)
+    words.save_pretrained(folder)
+    if not template:
+        (folder / "chat_template.jinja").unlink()
+    return folder
+
+
+def pads() -> dict[str, int | None]:
+    """A token of its own, none at all, the end token, which also ends every turn, and the last token."""
+    words = tokenizer()
+    return {
+        "own": words.pad_token_id,
+        "none": None,
+        "end": words.eos_token_id,
+        "last": words("\n", add_special_tokens=False)["input_ids"][-1],
+    }
+
+
+def alone(model: RewardModel, question: str, response: str) -> float:
+    """The score by transformers alone: the model's own forward on one unpadded row."""
+    chat = [{"role": "user", "content": question}, {"role": "assistant", "content": response}]
+    row = model.tokenizer.apply_chat_template(chat, tokenize=True, return_dict=True, return_tensors="pt")
+    with torch.no_grad():
+        score: float = type(model.model).from_pretrained(model.source).eval()(**row).logits[0, 0].item()
+    return score
+
+
+@pytest.mark.parametrize("pad", ["own", "none", "end", "last"])
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_law_padding_and_company_never_matter(kind: str, pad: str, tmp_path: Path) -> None:
+    model = RewardModel.load(make(tmp_path, kind, pad=pads()[pad]), device="cpu")
+    expected = [alone(model, *dialogue) for dialogue in DIALOGUES]
+    assert len({round(score, 3) for score in expected}) == len(DIALOGUES)
+    assert model.scores(DIALOGUES) == pytest.approx(expected, abs=1e-5)
+    assert model.scores(DIALOGUES[::-1]) == pytest.approx(expected[::-1], abs=1e-5)
+    model.max_batch_tokens = 1
+    assert model.scores(DIALOGUES) == pytest.approx(expected, abs=1e-5)
+
+
+def test_what_is_trained_elsewhere_is_judged_with_here(tmp_path: Path) -> None:
+    folder = make(tmp_path, pad=pads()["own"])
+    model = RewardModel.load(folder, device="cpu")
+    names = ("cat", "dog", "red circle", "blue square", "tree", "green star", "house", "left")
+    pairs = [
+        (("What is it?", f"A {name}, I am sure."), ("What is it?", f"No {name} here.")) for name in names
+    ]
+    optimiser = torch.optim.Adam(model.model.parameters(), lr=3e-3)
+    for _ in range(15):
+        rows = [model.encode(*dialogue) for pair in pairs[:6] for dialogue in pair]
+        scores_B = model.model(**model._padded(rows)).logits[:, 0]
+        loss = -torch.nn.functional.logsigmoid(scores_B[0::2] - scores_B[1::2]).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    model.model.save_pretrained(folder)
+    trained = RewardModel.load(folder, device="cpu")
+    for chosen, rejected in pairs[6:]:
+        good, bad = trained.scores([chosen, rejected])
+        assert isinstance(good, float) and isinstance(bad, float) and good > bad + 1
+
+
+def test_the_dialogue_is_the_chat_template_without_an_opened_turn(tmp_path: Path) -> None:
+    model = RewardModel.load(make(tmp_path, pad=None), device="cpu")
+    ids = model.encode("Hi", "Yes<|im_end|>no")["input_ids"]
+    end = model.tokenizer.eos_token_id
+    assert model.tokenizer.decode(ids) == (
+        "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nYes< |im_end|>no<|im_end|>\n"
+    )
+    assert ids.count(end) == 2
+    model.scores([("Hi", "Yes<|im_end|>no")])
+    assert model.tokens_read == len(ids)
+
+
+def test_an_encoder_without_a_template_reads_a_pair_of_sentences(tmp_path: Path) -> None:
+    words: Any = tokenizer()
+    make(tmp_path, pad=None, template=False)
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=4,
+        num_labels=1,
+        pad_token_id=words.pad_token_id,
+        max_position_embeddings=256,
+    )
+    BertForSequenceClassification(config).save_pretrained(tmp_path)
+    named = json.loads((tmp_path / "tokenizer_config.json").read_text())
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({**named, "sep_token": "<|im_end|>"}))
+    model = RewardModel.load(tmp_path, device="cpu")
+    row = model.tokenizer("Hi", "Yes", return_tensors="pt")
+    with torch.no_grad():
+        expected = model.model(**row).logits[0, 0].item()
+    longer = ("Hi", "Yes, and much more of it")
+    assert model.scores([("Hi", "Yes"), longer])[0] == pytest.approx(expected, abs=1e-5)
+
+
+def test_what_does_not_fit_is_a_failure_and_the_others_are_scored(tmp_path: Path) -> None:
+    model = RewardModel.load(make(tmp_path, pad=None), device="cpu")
+    long, short = model.scores([("Hi", "yes " * 300), DIALOGUES[0]])
+    assert isinstance(long, Failure) and long.reason == "too_long" and "256 fit" in long.detail
+    assert short == pytest.approx(alone(model, *DIALOGUES[0]), abs=1e-5)
+
+
+def test_a_score_that_is_no_number_is_a_failure(tmp_path: Path) -> None:
+    model = RewardModel.load(make(tmp_path, pad=None), device="cpu")
+    model.model.score.weight.data.fill_(float("nan"))
+    [score] = model.scores(DIALOGUES[:1])
+    assert isinstance(score, Failure) and score.reason == "not_finite"
+
+
+def test_a_reward_model_is_known_by_its_config(tmp_path: Path) -> None:
+    assert is_reward_model(make(tmp_path, pad=None))
+    assert not is_reward_model("toy")
+    (tmp_path / "config.json").write_text('{"architectures": 3}')
+    assert not is_reward_model(tmp_path)
+    with pytest.raises(ModelError, match="no model here"):
+        is_reward_model(tmp_path / "absent")
+
+
+def test_mistakes_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="has 3 labels, a reward model has one"):
+        RewardModel.load(make(tmp_path / "labels", pad=None, labels=3), device="cpu")
+    with pytest.raises(ModelError, match="neither a chat template nor a separator token"):
+        RewardModel.load(make(tmp_path / "template", pad=None, template=False), device="cpu")
+    folder = make(tmp_path / "weights", pad=None)
+    with pytest.raises(ConfigError, match="dtype is 'int3'"):
+        RewardModel.load(folder, device="cpu", dtype="int3")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="cannot be loaded as a reward model"):
+        RewardModel.load(folder, device="cpu")
+
+
+def test_a_language_model_without_a_scalar_head_is_refused() -> None:
+    with pytest.raises(ModelError, match=r"weights are not in the files|cannot be loaded"):
+        RewardModel.load("toy", device="cpu")
