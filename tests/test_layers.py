@@ -13,6 +13,7 @@ LAYERS = (
     {"judges", "rewards"},
     {"training", "evaluation", "serving", "report"},
     {"recipes"},
+    {"lab"},
     {"cli"},
 )
 INTERTWINED = {"data", "policies", "engines"}

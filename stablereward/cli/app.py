@@ -10,9 +10,11 @@ import typer
 
 import stablereward
 from stablereward.cli.bench import bench
+from stablereward.cli.compare import compare
 from stablereward.cli.demo import demo
 from stablereward.cli.doctor import doctor
 from stablereward.cli.judge import judge
+from stablereward.cli.lab import lab
 from stablereward.cli.printing import printable
 from stablereward.cli.recipes import recipes
 from stablereward.cli.report import report
@@ -21,8 +23,9 @@ from stablereward.cli.train import train
 from stablereward.errors import ModelError, StableRewardError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-for verb in (demo, judge, train, bench, score, recipes, report, doctor):
+for verb in (demo, judge, train, bench, compare, score, recipes, report, doctor):
     app.command()(verb)
+app.add_typer(lab, name="lab")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
