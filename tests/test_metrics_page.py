@@ -17,12 +17,15 @@ from stablereward.data.prompts import r1_reward as ask
 from stablereward.data.toy.pairs import pairs
 from stablereward.errors import TrainingError
 from stablereward.objectives.advantages import Signals
-from stablereward.objectives.named import ALL, stable_reinforce
+from stablereward.objectives.named import ALL, ppo, stable_reinforce
 from stablereward.objectives.objective import Objective
+from stablereward.policies.token import Scored, TokenPolicy
+from stablereward.policies.tree import Tree
 from stablereward.recipes import r1_reward
 from stablereward.recipes.sources import Data, Toy
 from stablereward.recipes.stages import Difficulty, Hardware, reinforce
 from stablereward.rewards.reward import Sample, apply
+from stablereward.training.protection import Protection
 from stablereward.training.rl import RLConfig
 from stablereward.training.run_folder import RunFolder
 from stablereward.training.sft import SFTConfig
@@ -87,6 +90,38 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder.path
 
 
+@pytest.fixture(scope="module")
+def rolled_back(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with a critic that collapses by its rule in each update."""
+    folder = RunFolder(tmp_path_factory.mktemp("rolled_back"))
+    shown = [pair.preference() for pair in pairs(2, seed=0)]
+    protection = Protection(action="rollback", patience=1, min_reward=9.0, max_rollbacks=1)
+    with pytest.raises(TrainingError, match="after 1 rollbacks"):
+        reinforce(folder, "toy-base", shown, length, ppo(), RL, Hardware(), protection=protection)
+    return folder.path
+
+
+@pytest.fixture(scope="module")
+def not_finite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose policy has not a number for anything."""
+    folder = RunFolder(tmp_path_factory.mktemp("not_finite"))
+    shown = [pair.preference() for pair in pairs(2, seed=0)]
+    healthy = TokenPolicy.forward
+
+    def forward(policy: TokenPolicy, tree: Tree, temperature: float = 1.0) -> Scored:
+        scored = healthy(policy, tree, temperature)
+        return scored._replace(logprobs_BT=scored.logprobs_BT * torch.nan)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TokenPolicy, "forward", forward)
+        reinforce(folder, "toy-base", shown, length, stable_reinforce(), RL, Hardware())
+    return folder.path
+
+
+def length(sample: Sample) -> Reward:
+    return Reward(value=len(sample.completion.text) / 100)
+
+
 async def parts_of_a_right_answer(folder: Path) -> set[str]:
     """The parts of the recipe's reward; in so short a run no sample is right."""
     preference = pairs(1, seed=0)[0].preference()
@@ -98,12 +133,26 @@ async def parts_of_a_right_answer(folder: Path) -> set[str]:
     return {f"reward/{part}" for part in outcome.parts}
 
 
-def test_every_metric_of_a_run_is_on_the_page_and_no_other(run: Path, stopped: Path, tmp_path: Path) -> None:
-    rows = [*lines(run / "metrics.jsonl"), *lines(stopped / "metrics.jsonl")]
+def test_every_metric_of_a_run_is_on_the_page_and_no_other(
+    run: Path, stopped: Path, rolled_back: Path, not_finite: Path, tmp_path: Path
+) -> None:
+    folders = (run, not_finite, rolled_back, stopped)
+    rows = [row for folder in folders for row in lines(folder / "metrics.jsonl")]
     assert rows[-1]["event"] == "stopped"
+    happened = {row["event"] for row in rows if "event" in row}
+    assert happened < set(re.findall(r"^\| \*(\w+)\* \|", PAGE, re.MULTILINE))
     written = general(name for row in rows for name in row)
     right = asyncio.run(parts_of_a_right_answer(tmp_path))
     assert documented("metrics.jsonl") - {"reward/PART"} == written | right
+
+
+def test_every_distribution_is_on_the_page_and_no_other(run: Path, not_finite: Path) -> None:
+    rows = [row for folder in (run, not_finite) for row in lines(folder / "distributions.jsonl")]
+    quantities = {name: q for row in rows for name, q in row["quantities"].items()}
+    fields = {name for row in rows for q in row["quantities"].values() for name in q}
+    written = {name for row in rows for name in row} | fields
+    written |= {re.sub("^reward/.*", "reward/PART", name) for name in quantities}
+    assert documented("distributions.jsonl") == written
 
 
 def test_every_timing_is_on_the_page_and_no_other(run: Path, tmp_path: Path) -> None:
@@ -123,15 +172,14 @@ def test_every_metric_of_an_objective_is_on_the_page(make: Any) -> None:
     objective: Objective = make()
     mask_BT = torch.ones((4, 3), dtype=torch.bool)
     zeros_BT = torch.zeros((4, 3))
-    signals = Signals(
-        torch.tensor([1.0, 0.0, 2.0, 1.0]), torch.tensor([0, 0, 1, 1]), mask_BT, zeros_BT, zeros_BT
-    )
+    rewards_B, groups_B = torch.tensor([1.0, 0.0, 2.0, 1.0]), torch.tensor([0, 0, 1, 1])
+    signals = Signals(rewards_B, groups_B, mask_BT, zeros_BT, zeros_BT, torch.zeros(4))
     advantages = objective.advantage(signals)
     weights_BT = objective.reduction(mask_BT)
     loss = objective.loss(zeros_BT, zeros_BT, advantages.values_BT, weights_BT, mask_BT, zeros_BT)
     assert {*advantages.metrics, *loss.metrics} <= documented("metrics.jsonl")
 
 
-@pytest.mark.parametrize("file", ["metrics.jsonl", "timings.jsonl", "results.json"])
+@pytest.mark.parametrize("file", ["metrics.jsonl", "distributions.jsonl", "timings.jsonl", "results.json"])
 def test_every_name_has_a_meaning(file: str) -> None:
     assert all(cells[1].strip() for cells in table(file))

@@ -50,6 +50,7 @@ from stablereward.rewards.reward import RewardFunction
 from stablereward.rewards.rule_referee import rule_referee
 from stablereward.training.optim import OptimConfig
 from stablereward.training.progress import say
+from stablereward.training.protection import Protection
 from stablereward.training.rl import RLConfig
 from stablereward.training.run_folder import RunFolder
 from stablereward.training.sft import SFTConfig
@@ -104,6 +105,7 @@ class Config:
     lora: Lora | None = None
     votes: tuple[int, ...] = (1, 5, 15)
     hardware: Hardware = field(default_factory=Hardware)
+    protection: Protection = field(default_factory=Protection)
     seed: int = 0
 
 
@@ -165,6 +167,7 @@ def run(config: Config, *, resume: bool = False) -> Path:
             config.hardware,
             lora=config.lora,
             seed=config.seed,
+            protection=config.protection,
             monitors={"toy/looks": lambda completion: float(looks(completion.text))}
             if config.data.toy
             else {},

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,10 @@ from stablereward.rewards.reward import RewardFunction
 from stablereward.training.checkpoint import write_folder
 from stablereward.training.collect import Collector, Monitor
 from stablereward.training.fit import Update
+from stablereward.training.mending import Mender
 from stablereward.training.progress import bar, say
+from stablereward.training.protection import Protection
+from stablereward.training.recorder import Recorder, pieces
 from stablereward.training.rl import RLConfig, rl_loss
 from stablereward.training.run_folder import RunFolder, to_jsonl, write_atomic
 from stablereward.training.sft import Demonstration, SFTConfig, sft_batches, sft_loss
@@ -208,10 +212,12 @@ def reinforce(
     seed: int = 0,
     keep_every: int = 10,
     monitors: Mapping[str, Monitor] | None = None,
+    protection: Protection | None = None,
 ) -> Path:
     """Trains the model by reinforcement; returns the folder of the judge.
 
-    Rollouts of every `keep_every`-th update are kept.
+    Rollouts of every `keep_every`-th update are kept. A sample that makes an update not finite is left
+    out of it and named; without `protection` nothing else stops a run that has collapsed.
     """
     target = run.path / "judge"
     if target.exists():
@@ -219,17 +225,21 @@ def reinforce(
     policy = load_policy(model, hardware, lora)
     if objective.critic:
         add_value_head(policy, seed)
-    scorer = reference(policy) if objective.beta > 0 else None
-    collector = Collector(
-        policy, HFEngine(policy), reward, objective, config, reference=scorer, monitors=monitors
-    )
+    collector = Collector(policy, HFEngine(policy), reward, objective, config, monitors=monitors)
+    if objective.beta > 0:
+        collector.reference = reference(policy)
     prompts = [r1_reward(preference) for preference in train_on]
+    recorder = Recorder(run, "rl")
+
+    loss_fn = partial(
+        rl_loss, policy, objective, temperature=config.temperature, value_coefficient=config.value_coefficient
+    )
 
     def figures(update: Update) -> Mapping[str, float]:
         assert collector.last is not None
         if update.number % keep_every == 0 or update.number == 1:
-            run.keep_rollouts("rl", update.number, collector.last, num_prompts=4)
-        return collector.last.metrics
+            _keep_rollouts(run, update.number, collector, recorder)
+        return {**collector.last.metrics, **recorder.record(update.number, collector.last)}
 
     with bar("StableReinforce", config.num_updates) as progress:
         train(
@@ -237,17 +247,33 @@ def reinforce(
             "rl",
             policy,
             lambda start: collector.batches(prompts, seed, start),
-            lambda share: rl_loss(
-                policy, objective, share, config.temperature, value_coefficient=config.value_coefficient
-            ),
+            lambda share: loss_fn(share, observe=recorder.observe),
             num_updates=config.num_updates,
             optim=config.optim,
             save_every=hardware.save_every,
             figures=figures,
             progress=lambda update: progress(update.number, _state(collector)),
+            protection=protection,
+            mend=Mender(run, "rl", collector, loss_fn, recorder),
+            whole=config.updates_per_collection,
         )
     write_folder(target, policy.save)
     return target
+
+
+def _keep_rollouts(run: RunFolder, update: int, collector: Collector, recorder: Recorder) -> None:
+    assert collector.last is not None and collector.collection is not None
+    collection = collector.collection
+    tokenizer = collector.policy.tokenizer
+    run.keep_rollouts(
+        "rl",
+        update,
+        collector.last,
+        num_prompts=4,
+        chosen=collection.current(),
+        pieces=lambda token_ids: pieces(tokenizer, token_ids),
+        flags={collection.places[row]: flags for row, flags in recorder.flags(collector.objective).items()},
+    )
 
 
 def _state(collector: Collector) -> str:

@@ -7,7 +7,7 @@ either all of it or none. Only safetensors and JSON are written and read.
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,9 +36,20 @@ class Checkpoint:
 
 
 def save(
-    run: Path, stage: str, update: int, policy: TokenPolicy, optimizer: torch.optim.Optimizer, keep: int = 2
+    run: Path,
+    stage: str,
+    update: int,
+    policy: TokenPolicy,
+    optimizer: torch.optim.Optimizer,
+    keep: int = 2,
+    *,
+    notes: Mapping[str, Any] | None = None,
+    spare: int | None = None,
 ) -> None:
-    """Writes `checkpoints/STAGE-UPDATE` and removes all but the newest `keep` of the stage."""
+    """Writes `checkpoints/STAGE-UPDATE` and removes all but the newest `keep` of the stage.
+
+    `notes` are kept with it, as JSON; the checkpoint of update `spare` stays, however old.
+    """
     target = run / "checkpoints" / f"{stage}-{update:06d}"
 
     def fill(folder: Path) -> None:
@@ -48,12 +59,13 @@ def save(
         save_file({name: p.detach().cpu().contiguous() for name, p in named.items()}, folder / WEIGHTS)
         moments, steps = _optimizer_state(named, optimizer)
         save_file(moments, folder / OPTIMIZER)
-        state = {"stage": stage, "update": update, "steps": steps}
+        state = {"stage": stage, "update": update, "steps": steps, "notes": dict(notes or {})}
         (folder / STATE).write_text(json.dumps(state), encoding="utf-8")
 
     write_folder(target, fill)
     for old in find(run, stage)[:-keep]:
-        shutil.rmtree(old.path)
+        if old.update != spare:
+            shutil.rmtree(old.path)
 
 
 def find(run: Path, stage: str) -> list[Checkpoint]:
@@ -66,8 +78,13 @@ def find(run: Path, stage: str) -> list[Checkpoint]:
     return sorted(found, key=lambda c: c.update)
 
 
-def restore(checkpoint: Checkpoint, policy: TokenPolicy, optimizer: torch.optim.Optimizer) -> None:
-    """Puts weights and optimiser state back, bit for bit. Raises ModelError where the files do not fit."""
+def restore(
+    checkpoint: Checkpoint, policy: TokenPolicy, optimizer: torch.optim.Optimizer
+) -> Mapping[str, Any]:
+    """Puts weights and optimiser state back, bit for bit; returns the notes.
+
+    Raises ModelError where the files do not fit; the policy may then hold some of them.
+    """
     named = dict(_trained(policy))
     try:
         weights = load_file(checkpoint.path / WEIGHTS)
@@ -76,6 +93,7 @@ def restore(checkpoint: Checkpoint, policy: TokenPolicy, optimizer: torch.optim.
         with torch.no_grad():
             for name, parameter in named.items():
                 parameter.copy_(weights[name])
+        optimizer.state.clear()
         for name, parameter in named.items():
             if name in state["steps"]:
                 optimizer.state[parameter] = {
@@ -83,11 +101,30 @@ def restore(checkpoint: Checkpoint, policy: TokenPolicy, optimizer: torch.optim.
                     "exp_avg": moments[f"{name}/exp_avg"].to(parameter.device),
                     "exp_avg_sq": moments[f"{name}/exp_avg_sq"].to(parameter.device),
                 }
+        notes: Mapping[str, Any] = state.get("notes", {})
+        return notes
     except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
         cause = str(error).strip().splitlines()[0]
-        raise ModelError(
-            f"{checkpoint.path}: does not fit the run: {cause}; remove it to resume from the one before"
-        ) from error
+        raise ModelError(f"{checkpoint.path}: does not fit the run: {cause}") from error
+
+
+def restore_newest(
+    run: Path, stage: str, policy: TokenPolicy, optimizer: torch.optim.Optimizer
+) -> tuple[Checkpoint | None, Mapping[str, Any], list[str]]:
+    """Restores the stage's newest checkpoint that can be read; returns it, its notes and what is wrong
+    with newer ones. None where there is no checkpoint.
+
+    Raises ModelError where there are some and none can be read.
+    """
+    wrong: list[str] = []
+    for found in reversed(find(run, stage)):
+        try:
+            return found, restore(found, policy, optimizer), wrong
+        except ModelError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise ModelError(f"{wrong[0]}; no older one can be read either: remove them to begin {stage} anew")
+    return None, {}, []
 
 
 def write_folder(target: Path, fill: Callable[[Path], None]) -> None:

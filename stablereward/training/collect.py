@@ -9,20 +9,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
 
 from stablereward.engines.engine import Engine, Sampling
 from stablereward.errors import TrainingError
 from stablereward.judges.blocking import blocking
-from stablereward.objectives.advantages import Advantages, Signals
 from stablereward.objectives.objective import Objective
-from stablereward.objectives.values import explained_variance
-from stablereward.policies.token import Scored, TokenPolicy
-from stablereward.policies.tree import Group
+from stablereward.policies.token import TokenPolicy
 from stablereward.rewards.reward import RewardFunction, Sample, score
-from stablereward.training.batching import fill, in_order
+from stablereward.training.batching import in_order
+from stablereward.training.collection import Collection, Scorer
 from stablereward.training.rl import RLConfig, Share
-from stablereward.training.samples import Batch, Kept, parts, spread, valid
 from stablereward.types import Completion, Failure, Prompt, Reward, Rollouts
 
 
@@ -39,19 +35,10 @@ Monitor = Callable[[Completion], float]
 """A figure of one completion whose mean over the batch is logged."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Scores:
-    """What was computed once for a whole batch."""
-
-    advantages: Advantages
-    old: Scored | None
-    reference_BT: Tensor | None
-
-
 class Collector:
     """Makes the batches of an RL run, one collection of rollouts at a time.
 
-    `last` is the newest collection, for logging. `reference` scores with the frozen starting policy
+    `last` is the newest `collection`, for logging. `reference` scores with the frozen starting policy
     and is only asked where the objective has a pull to it.
     """
 
@@ -63,13 +50,14 @@ class Collector:
         objective: Objective,
         config: RLConfig,
         *,
-        reference: Callable[[Sequence[Group], float], Scored] | None = None,
+        reference: Scorer | None = None,
         monitors: Mapping[str, Monitor] | None = None,
     ) -> None:
         self.policy, self.engine, self.reward = policy, engine, reward
         self.objective, self.config, self.reference = objective, config, reference
         self.monitors = monitors or {}
         self.last: Collected | None = None
+        self.collection: Collection | None = None
 
     def batches(self, prompts: Sequence[Prompt], seed: int, start: int = 0) -> Iterator[list[Share]]:
         """The batches of updates `start` + 1 to `num_updates`, each sampled from the policy as it then is.
@@ -95,7 +83,28 @@ class Collector:
                 alone = replace(sampling, num_generations=1, temperature=0.0)
                 answers = blocking(self._roll_out(picked, alone))
                 rollouts, greedy = _against_greedy(rollouts, answers)
-            yield from self._updates(rollouts, greedy)
+            self._refuse_too_many_failures(rollouts)
+            self.collection = Collection(
+                self.policy, self.objective, config, rollouts, greedy, self.reference
+            )
+            self._tell()
+            yield from self.collection.updates()
+
+    def without(self, rows: Sequence[int]) -> list[Share]:
+        """See `Collection.without`; `last` then counts these samples among the failures."""
+        assert self.collection is not None
+        shares = self.collection.without(rows)
+        self._tell()
+        return shares
+
+    def _tell(self) -> None:
+        assert self.collection is not None
+        rollouts = self.collection.rollouts
+        self.last = Collected(
+            rollouts=rollouts,
+            advantages=self.collection.spread(),
+            metrics={**_figures(rollouts, self.monitors), **self.collection.metrics},
+        )
 
     async def _roll_out(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Rollouts]:
         outputs = await self.engine.generate(prompts, sampling)
@@ -109,100 +118,6 @@ class Collector:
             else Rollouts(prompt=p, completions=o, rewards=tuple(next(rewards) for _ in o))
             for p, o in zip(prompts, outputs, strict=True)
         ]
-
-    def _updates(self, rollouts: Sequence[Rollouts], greedy: Sequence[float | None]) -> Iterator[list[Share]]:
-        """Advantages over everything collected; then one list of micro-batches an update."""
-        self._refuse_too_many_failures(rollouts)
-        kept = [
-            Kept.of(self.policy, r, greedy_reward)
-            for r, greedy_reward in zip(rollouts, greedy, strict=True)
-            if len(valid(r)) >= self.objective.min_group
-        ]
-        if not kept:
-            raise TrainingError(
-                "no prompt of the batch has enough rewarded samples; see failures in metrics.jsonl"
-            )
-        batch = Batch(kept)
-        scores = self._score(batch)
-        figures = {name: float(value) for name, value in scores.advantages.metrics.items()}
-        if scores.old is not None and scores.old.values_BT is not None:
-            values_BT = scores.old.values_BT
-            returns_BT = scores.advantages.raw_BT + values_BT
-            figures["value/explained_variance"] = float(
-                explained_variance(values_BT, returns_BT, batch.mask_BT)
-            )
-        self.last = Collected(
-            rollouts=tuple(rollouts),
-            advantages=spread(rollouts, batch.mask_BT, scores.advantages.values_BT, self.objective.min_group),
-            metrics={**_figures(rollouts, self.monitors), **figures},
-        )
-        for _ in range(self.config.num_iterations):
-            for numbers in parts(len(kept), self.config.updates_per_batch):
-                yield self._shares(batch, numbers, scores) if numbers else []
-
-    def _score(self, batch: Batch) -> _Scores:
-        """Old and reference policy where something needs them, then the advantages."""
-        objective = self.objective
-        old = reference_BT = None
-        if objective.beta > 0 or objective.critic or self.config.updates_per_collection > 1:
-            old = self._score_all(batch, lambda groups, t: self.policy(self.policy.tree(groups), t))
-        if objective.beta > 0 and self.reference is not None:
-            reference_BT = self._score_all(batch, self.reference).logprobs_BT
-        advantages = objective.advantage(
-            Signals(
-                rewards_B=batch.rewards_B,
-                groups_B=batch.groups_B,
-                mask_BT=batch.mask_BT,
-                reference_log_ratio_BT=None
-                if old is None or reference_BT is None
-                else old.logprobs_BT - reference_BT,
-                values_BT=None if old is None else old.values_BT,
-                greedy_rewards_B=batch.greedy_rewards_B,
-            )
-        )
-        return _Scores(advantages=advantages, old=old, reference_BT=reference_BT)
-
-    def _shares(self, batch: Batch, numbers: Sequence[int], scores: _Scores) -> list[Share]:
-        values_BT = scores.advantages.values_BT
-        old_BT, old_values_BT = (None, None) if scores.old is None else (scores.old[0], scores.old[2])
-        returns_BT = None if old_values_BT is None else scores.advantages.raw_BT + old_values_BT
-        weights_BT = self.objective.reduction(batch.rows_mask(numbers))
-        shares = []
-        for picked in fill([batch.groups[n] for n in numbers], self.config.token_budget):
-            chosen = [numbers[p] for p in picked]
-            rows, length = batch.rows(chosen), batch.longest(chosen)
-
-            def cut(tensor_BT: Tensor, rows: Tensor = rows, length: int = length) -> Tensor:
-                return tensor_BT[rows, :length]
-
-            shares.append(
-                Share(
-                    groups=tuple(batch.groups[n] for n in chosen),
-                    rows_B=rows,
-                    advantages_BT=cut(values_BT),
-                    weights_BT=cut(weights_BT),
-                    engine_logprobs_BT=cut(batch.engine_logprobs_BT),
-                    old_logprobs_BT=None if old_BT is None else cut(old_BT),
-                    reference_logprobs_BT=None if scores.reference_BT is None else cut(scores.reference_BT),
-                    old_values_BT=None if old_values_BT is None else cut(old_values_BT),
-                    returns_BT=None if returns_BT is None else cut(returns_BT),
-                )
-            )
-        return shares
-
-    @torch.no_grad()
-    def _score_all(self, batch: Batch, scorer: Callable[[Sequence[Group], float], Scored]) -> Scored:
-        """Every row of the batch scored in micro-batches, on the CPU."""
-        whole = [torch.zeros(batch.mask_BT.shape) for _ in Scored._fields]
-        found: Scored | None = None
-        for chosen in fill(batch.groups, self.config.token_budget):
-            found = scorer([batch.groups[n] for n in chosen], self.config.temperature)
-            rows = batch.rows(chosen)
-            for target_BT, part_BT in zip(whole, found, strict=True):
-                if part_BT is not None:
-                    target_BT[rows, : part_BT.shape[1]] = part_BT.cpu()
-        assert found is not None
-        return Scored(whole[0], whole[1], None if found.values_BT is None else whole[2])
 
     def _refuse_too_many_failures(self, rollouts: Sequence[Rollouts]) -> None:
         failures = [r for group in rollouts for r in group.rewards if isinstance(r, Failure)]

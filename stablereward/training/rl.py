@@ -89,7 +89,7 @@ def rl_loss(
     value_coefficient: float = 0.5,
     observe: Callable[[Observed], None] | None = None,
 ) -> Loss:
-    """The objective on one micro-batch, with the policy's entropy and its distance from the engine.
+    """The objective on one micro-batch, with the policy's entropy and its distances from old and engine.
 
     With one update a batch the old policy is the current one, so its log-probabilities are the detached
     current ones and need no forward of their own. With a critic its loss is added, `value_coefficient`
@@ -106,6 +106,7 @@ def rl_loss(
     )
     figures = {
         "policy/entropy": (weights_BT * scored.entropy_BT).sum(),
+        "policy/kl_k1": (weights_BT * (old_BT - current_BT)).sum(),
         "policy/engine_gap": (weights_BT * (current_BT - share.engine_logprobs_BT).abs()).sum(),
     }
     value = loss.value

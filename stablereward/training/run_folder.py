@@ -1,7 +1,9 @@
-"""A run is a folder: `config.yaml`, `metrics.jsonl`, `timings.jsonl`, `rollouts/`, `media/`, `checkpoints/`.
+"""A run is a folder: `config.yaml`, `metrics.jsonl`, `distributions.jsonl`, `timings.jsonl`, `rollouts/`,
+`media/`, `checkpoints/`.
 
-`metrics.jsonl` is the source of truth and holds no clock, so that an interrupted and resumed run ends
-with the same bytes as an uninterrupted one; what the clock says is in `timings.jsonl`.
+`metrics.jsonl` is the source of truth and holds no clock, nor does `distributions.jsonl`, so that an
+interrupted and resumed run ends with the same bytes as an uninterrupted one; what the clock says is in
+`timings.jsonl`.
 """
 
 import errno
@@ -9,7 +11,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,11 @@ from PIL import Image
 
 from stablereward.data.images import load_image
 from stablereward.errors import ConfigError, StorageError
-from stablereward.training.rl import Collected
+from stablereward.training.collect import Collected
 from stablereward.types import Failure, ImageSource, Reward, Rollouts
+
+Place = tuple[int, int]
+"""The number of a prompt in its collection and of one of its completions."""
 
 
 @contextmanager
@@ -101,13 +106,17 @@ class RunFolder:
         """Adds something that happened."""
         self._append("metrics.jsonl", {"event": name, **fields})
 
+    def record(self, row: Mapping[str, Any]) -> None:
+        """Adds an update to the distributions."""
+        self._append("distributions.jsonl", row)
+
     def stage_ended(self, stage: str, seconds: float) -> None:
         """Adds how long a stage took."""
         self._append("timings.jsonl", {"event": "stage", "stage": stage, "seconds": round(seconds, 2)})
 
     def rewind(self, stage: str, update: int) -> None:
         """Forgets what was logged of a stage after an update, and everything after that."""
-        for name in ("metrics.jsonl", "timings.jsonl"):
+        for name in ("metrics.jsonl", "distributions.jsonl", "timings.jsonl"):
             path = self.path / name
             if path.exists():
                 kept = list(_before(path, stage, update))
@@ -116,14 +125,41 @@ class RunFolder:
             if int(path.stem.rpartition("-")[2]) > update:
                 path.unlink()
 
-    def keep_rollouts(self, stage: str, update: int, collected: Collected, num_prompts: int) -> None:
-        """Writes the first prompts of a collection, with images, rewards by part and advantages."""
-        rows = [
-            {"update": update, **self._rollouts(rollouts, advantages)}
-            for rollouts, advantages in list(zip(collected.rollouts, collected.advantages, strict=True))[
-                :num_prompts
-            ]
-        ]
+    def keep_rollouts(
+        self,
+        stage: str,
+        update: int,
+        collected: Collected,
+        num_prompts: int,
+        *,
+        chosen: Sequence[int] | None = None,
+        pieces: Callable[[Sequence[int]], list[str]] | None = None,
+        flags: Mapping[Place, Mapping[str, Sequence[int]]] | None = None,
+    ) -> None:
+        """Writes the first prompts of a collection, with images, rewards by part and advantages.
+
+        With `chosen` the first of these prompts. `pieces` gives the texts of token ids; `flags` are, for a
+        prompt's and a completion's number, the tokens that each kind of bound decided.
+        """
+        rows = []
+        numbers = range(len(collected.rollouts)) if chosen is None else chosen
+        for prompt in numbers[:num_prompts]:
+            rollouts = collected.rollouts[prompt]
+            completions = []
+            for number, advantage in enumerate(collected.advantages[prompt]):
+                completion = rollouts.completions[number]
+                row = {
+                    "text": completion.text,
+                    **_earned(rollouts.rewards[number]),
+                    "advantage": advantage,
+                    "num_tokens": len(completion.token_ids),
+                }
+                if pieces is not None:
+                    row["tokens"] = pieces(completion.token_ids)
+                clipped = (flags or {}).get((prompt, number))
+                completions.append({**row, "clipped": clipped} if clipped else row)
+            images = [self.keep_image(image) for image in rollouts.prompt.images]
+            rows.append({"update": update, **_shown(rollouts), "images": images, "completions": completions})
         write_atomic(self.path / "rollouts" / f"{stage}-{update:06d}.jsonl", to_jsonl(rows))
 
     def keep_image(self, source: ImageSource) -> str:
@@ -139,31 +175,23 @@ class RunFolder:
                 partial.replace(path)
         return f"media/{name}.png"
 
-    def _rollouts(self, rollouts: Rollouts, advantages: Sequence[float | None]) -> dict[str, Any]:
-        preference = rollouts.prompt.preference
-        shown = {} if preference is None else {
-            "question": preference.question, "responses": list(preference.responses), "best": preference.best,
-        }  # fmt: skip
-        completions = [
-            {
-                "text": completion.text,
-                **_earned(reward),
-                "advantage": advantage,
-                "num_tokens": len(completion.token_ids),
-            }
-            for completion, reward, advantage in zip(
-                rollouts.completions, rollouts.rewards, advantages, strict=False
-            )
-        ]
-        images = [self.keep_image(image) for image in rollouts.prompt.images]
-        return {**shown, "images": images, "completions": completions}
-
     def _append(self, name: str, row: Mapping[str, Any]) -> None:
         path = self.path / name
         with writing(path):
             self.path.mkdir(parents=True, exist_ok=True)
             with path.open("a", encoding="utf-8") as file:
                 file.write(to_jsonl([row]))
+
+
+def _shown(rollouts: Rollouts) -> dict[str, Any]:
+    preference = rollouts.prompt.preference
+    if preference is None:
+        return {}
+    return {
+        "question": preference.question,
+        "responses": list(preference.responses),
+        "best": preference.best,
+    }
 
 
 def _earned(reward: Reward | Failure) -> dict[str, Any]:

@@ -18,6 +18,14 @@ def valid(rollouts: Rollouts) -> list[tuple[Completion, Reward]]:
     return [(c, r) for c, r in pairs if isinstance(r, Reward)]
 
 
+def sample_name(rollouts: Sequence[Rollouts], place: tuple[int, int]) -> str:
+    """A sample in words: its prompt, counted from 1 and by its preference's id, and its completion."""
+    prompt, completion = place
+    preference = rollouts[prompt].prompt.preference
+    known = "" if preference is None or not preference.id else f" ({preference.id[:100]!r})"
+    return f"prompt {prompt + 1}{known}, completion {completion + 1}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
     """The samples of one prompt that have a reward. `greedy_reward` is that of its greedy answer."""

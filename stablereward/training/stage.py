@@ -1,17 +1,22 @@
-"""A training stage: the loop with its logs, checkpoints, rollouts and an exact resume."""
+"""A training stage: the loop with its logs, checkpoints, rollouts, protection and an exact resume."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Protocol, TypeVar
 
+import torch
+
 from stablereward.errors import TrainingError
 from stablereward.objectives.objective import Loss
+from stablereward.policies.parts import grad_norms, trained_parts
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.tree import Group
 from stablereward.training import checkpoint
-from stablereward.training.fit import Update, fit
+from stablereward.training.fit import Mend, Update, fit
 from stablereward.training.optim import OptimConfig, adamw, learning_rate
+from stablereward.training.progress import say
+from stablereward.training.protection import Guard, Protection
 from stablereward.training.run_folder import RunFolder
 
 
@@ -39,45 +44,107 @@ def train(
     save_every: int,
     figures: Figures | None = None,
     progress: Callable[[Update], None] | None = None,
+    protection: Protection | None = None,
+    mend: Mend[Share] | None = None,
+    whole: int = 1,
 ) -> None:
-    """Trains `policy` in place for `num_updates`, from the stage's newest checkpoint where there is one.
+    """Trains `policy` in place for `num_updates`, from the stage's newest checkpoint that can be read.
 
     `batches(start)` gives the batches after update `start`. `save_every` counts updates between
-    checkpoints. A TrainingError leaves a checkpoint of the last whole update behind.
+    checkpoints. `whole` updates belong together; `protection` acts after these (see `protection.Guard`).
+    `mend` is asked for the healthy part of an update that is not finite (see `fit.fit`). A TrainingError
+    leaves a checkpoint of the last whole update behind.
     """
     optimizer = adamw(policy.parameters(), optim)
-    found = checkpoint.find(run.path, stage)
-    start = found[-1].update if found else 0
-    if found:
-        checkpoint.restore(found[-1], policy, optimizer)
-    run.rewind(stage, start)
-    counter = _TokenCounter()
+    guard = Guard(run, stage, protection, max_grad_norm_ratio=optim.max_grad_norm_ratio, whole=whole)
+    saved = _Saved(run, stage, policy, optimizer, guard)
+    done = start = saved.resume()
+    counter, parts = _TokenCounter(), trained_parts(policy)
     updates = fit(
         policy.parameters(),
         counter.passing(islice(batches(start), num_updates - start)),
         loss_fn,
         optimizer=optimizer,
-        learning_rate=lambda update: learning_rate(optim, update, num_updates),
+        learning_rate=lambda update: guard.factor * learning_rate(optim, update, num_updates),
         max_grad_norm=optim.max_grad_norm,
         start=start,
+        mend=mend,
+        accept=guard.accept,
+        measure=lambda: grad_norms(parts),
     )
     policy.train()
-    done, clock = start, time.perf_counter()
+    clock = time.perf_counter()
     try:
         for update in updates:
             extra = figures(update) if figures is not None else {}
+            metrics = {**update.metrics, **extra, **guard.figures()}
             seconds = time.perf_counter() - clock
             clock = time.perf_counter()
-            run.log(stage, update.number, {**update.metrics, **extra}, seconds=seconds, tokens=counter.tokens)
+            run.log(stage, update.number, metrics, seconds=seconds, tokens=counter.tokens)
             done = update.number
             if progress is not None:
                 progress(update)
-            if done % save_every == 0 and done < num_updates:
-                checkpoint.save(run.path, stage, done, policy, optimizer)
+            if guard.collapsed(done, metrics):
+                saved.go_back(done)
+            elif done % save_every == 0 and done < num_updates:
+                saved.save(done)
     except TrainingError as error:
-        checkpoint.save(run.path, stage, done, policy, optimizer)
+        saved.save(done)
         run.event("stopped", stage=stage, update=done + 1, reason=str(error))
         raise
+
+
+class _Saved:
+    """The checkpoints of a stage."""
+
+    def __init__(
+        self,
+        run: RunFolder,
+        stage: str,
+        policy: TokenPolicy,
+        optimizer: torch.optim.Optimizer,
+        guard: Guard,
+    ) -> None:
+        self.run, self.stage, self.policy = run, stage, policy
+        self.optimizer, self.guard = optimizer, guard
+
+    def resume(self) -> int:
+        """Goes back to the newest checkpoint that can be read; returns its update."""
+        found, notes, wrong = checkpoint.restore_newest(
+            self.run.path, self.stage, self.policy, self.optimizer
+        )
+        start = found.update if found else 0
+        self.guard.recall(notes)
+        self.run.rewind(self.stage, start)
+        for reason in wrong:
+            say(f"  {reason}; resuming after update {start}")
+            self.run.event("checkpoint_unreadable", stage=self.stage, update=start, reason=reason)
+        if found is None and self.guard.goes_back:
+            self.save(0)
+        return start
+
+    def save(self, update: int) -> None:
+        self.guard.saving(update)
+        checkpoint.save(
+            self.run.path,
+            self.stage,
+            update,
+            self.policy,
+            self.optimizer,
+            notes=self.guard.notes(),
+            spare=self.guard.good,
+        )
+
+    def go_back(self, update: int) -> None:
+        """Weights and moments of the good checkpoint, which is then saved as that of this update."""
+        good = [c for c in checkpoint.find(self.run.path, self.stage) if c.update == self.guard.good]
+        if not good:
+            raise TrainingError(
+                f"the good checkpoint of update {self.guard.good} of {self.stage} is gone; resume"
+            )
+        checkpoint.restore(good[0], self.policy, self.optimizer)
+        self.guard.rolled_back(update)
+        self.save(update)
 
 
 class _TokenCounter:

@@ -68,6 +68,7 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
     assert config == (whole / "config.yaml").read_text()
     for name in (
         "metrics.jsonl",
+        "distributions.jsonl",
         "demonstrations.jsonl",
         "difficulty.jsonl",
         "results.json",
@@ -78,4 +79,6 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path) -> None:
         assert (broken / name).read_bytes() == (whole / name).read_bytes(), (name, moments)
     kept = sorted(path.name for path in (whole / "rollouts").iterdir())
     assert sorted(path.name for path in (broken / "rollouts").iterdir()) == kept
+    for name in kept:
+        assert (broken / "rollouts" / name).read_bytes() == (whole / "rollouts" / name).read_bytes()
     assert not list(broken.rglob(".partial-*"))

@@ -18,7 +18,8 @@ from stablereward.rewards.consistency import consistency_reward
 from stablereward.rewards.format import format_reward
 from stablereward.rewards.rule_referee import rule_referee
 from stablereward.training.fit import fit
-from stablereward.training.rl import Collector, RLConfig, rl_loss
+from stablereward.training.collect import Collector
+from stablereward.training.rl import RLConfig, rl_loss
 
 NUM_UPDATES = 4
 

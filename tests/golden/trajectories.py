@@ -10,13 +10,15 @@ from stablereward.data.prompts import r1_reward
 from stablereward.data.toy.analyses import careful
 from stablereward.data.toy.pairs import pairs
 from stablereward.engines.hf import HFEngine
+from stablereward.objectives.advantages import sigma_filter
 from stablereward.objectives.named import stable_reinforce
 from stablereward.policies.shipped import model_folder
 from stablereward.policies.token import TokenPolicy
 from stablereward.rewards.reward import Sample
 from stablereward.training.fit import Update, fit
 from stablereward.training.optim import OptimConfig, adamw, learning_rate
-from stablereward.training.rl import Collector, RLConfig, rl_loss
+from stablereward.training.collect import Collector
+from stablereward.training.rl import RLConfig, rl_loss
 from stablereward.training.sft import Demonstration, SFTConfig, sft_batches, sft_loss
 from stablereward.types import Reward
 
@@ -65,7 +67,7 @@ def rl() -> dict[str, list[float]]:
         token_budget=600,
         optim=OptimConfig(learning_rate=1e-3, warmup=0.2),
     )
-    objective = stable_reinforce(sigmas=1.5)
+    objective = stable_reinforce(keep=sigma_filter(1.5))
     prompts = [r1_reward(pair.preference()) for pair in pairs(12, seed=0)]
     collector = Collector(policy, HFEngine(policy), _vowels, objective, config)
     updates = fit(

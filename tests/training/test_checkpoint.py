@@ -11,7 +11,7 @@ from torch import Tensor
 from stablereward.errors import ModelError, StorageError
 from stablereward.policies.adapters import add_lora
 from stablereward.policies.token import TokenPolicy
-from stablereward.training.checkpoint import find, restore, save, write_folder
+from stablereward.training.checkpoint import find, restore, restore_newest, save, write_folder
 from stablereward.training.optim import OptimConfig, adamw
 from tests.policies.families import groups, make
 from tests.training.tmpfs import small_disk
@@ -188,7 +188,7 @@ def test_a_damaged_checkpoint_names_itself(name: str, content: str | None, tmp_p
         damaged.unlink()
     else:
         damaged.write_text(content)
-    with pytest.raises(ModelError, match=r"rl-000001: does not fit the run: .*remove it to resume"):
+    with pytest.raises(ModelError, match=r"rl-000001: does not fit the run: "):
         restore(found, policy, optimizer)
 
 
@@ -207,3 +207,43 @@ def test_the_state_is_readable(tmp_path: Path) -> None:
     save(tmp_path, "rl", 3, policy, optimizer)
     state = json.loads((tmp_path / "checkpoints/rl-000003/trainer/state.json").read_text())
     assert (state["stage"], state["update"], set(state["steps"].values())) == ("rl", 3, {3.0})
+
+
+def test_notes_come_back_and_a_spared_checkpoint_stays(tmp_path: Path) -> None:
+    policy = make("llama", tmp_path / "model")
+    optimizer = adamw(policy.parameters(), OPTIM)
+    for update in (1, 2, 3, 4):
+        save(tmp_path, "rl", update, policy, optimizer, notes={"factor": update / 8}, spare=1)
+    assert [c.update for c in find(tmp_path, "rl")] == [1, 3, 4]
+    assert restore(find(tmp_path, "rl")[-1], policy, optimizer) == {"factor": 0.5}
+
+
+def test_restoring_forgets_moments_that_are_not_in_the_checkpoint(tmp_path: Path) -> None:
+    policy = make("llama", tmp_path / "model")
+    optimizer = adamw(policy.parameters(), OPTIM)
+    save(tmp_path, "rl", 0, policy, optimizer)
+    step(policy, optimizer)
+    restore(find(tmp_path, "rl")[0], policy, optimizer)
+    assert not optimizer.state
+
+
+def test_the_newest_that_can_be_read_is_restored(tmp_path: Path) -> None:
+    policy = make("llama", tmp_path / "model")
+    optimizer = adamw(policy.parameters(), OPTIM)
+    assert restore_newest(tmp_path, "rl", policy, optimizer) == (None, {}, [])
+    save(tmp_path, "rl", 1, policy, optimizer, notes={"good": 1})
+    before = weights(policy)
+    step(policy, optimizer)
+    save(tmp_path, "rl", 2, policy, optimizer)
+    torn = tmp_path / "checkpoints/rl-000002/trainer/optimizer.safetensors"
+    torn.write_bytes(torn.read_bytes()[:-100])
+    found, notes, wrong = restore_newest(tmp_path, "rl", policy, optimizer)
+    assert found is not None and found.update == 1 and notes == {"good": 1}
+    assert same(weights(policy), before)
+    assert len(wrong) == 1 and "rl-000002: does not fit the run" in wrong[0] and "\n" not in wrong[0]
+    (tmp_path / "checkpoints/rl-000001/trainer/trained.safetensors").write_bytes(b"")
+    with pytest.raises(
+        ModelError, match=r"rl-000002: .*no older one can be read either: remove them"
+    ) as none:
+        restore_newest(tmp_path, "rl", policy, optimizer)
+    assert "\n" not in str(none.value)

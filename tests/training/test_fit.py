@@ -1,5 +1,6 @@
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import torch
@@ -69,7 +70,14 @@ def test_an_update_by_hand() -> None:
     assert parameter.tolist() == pytest.approx([2.7, 3.6], abs=1e-5)
     assert update.number == 1
     assert update.metrics == pytest.approx(
-        {"loss": 12.5, "a/b": 7.0, "grad_norm": 5.0, "learning_rate": 0.5, "update/skipped": 0.0}
+        {
+            "loss": 12.5,
+            "a/b": 7.0,
+            "grad_norm": 5.0,
+            "learning_rate": 0.5,
+            "update/skipped": 0.0,
+            "update/dropped": 0.0,
+        }
     )
 
 
@@ -166,3 +174,74 @@ def test_frozen_parameters_stay() -> None:
         )
     )
     assert torch.equal(layer.bias, before) and layer.bias.grad is None
+
+
+def one(parameter: nn.Parameter, scales: list[float], **hooks: Any) -> Update:
+    """One update of a parameter whose loss is scale · parameter² / 2, summed over the micro-batches."""
+    (update,) = fit(
+        [parameter],
+        [scales],
+        lambda scale: Loss(scale * (parameter**2).sum() / 2, {}),
+        optimizer=torch.optim.SGD([parameter], lr=0.0),
+        learning_rate=lambda number: 0.5,
+        max_grad_norm=100.0,
+        **hooks,
+    )
+    return update
+
+
+def test_what_mend_leaves_is_the_update() -> None:
+    parameter, other = nn.Parameter(torch.tensor([3.0])), nn.Parameter(torch.tensor([3.0]))
+    asked: list[tuple[int, list[float], Tensor | None]] = []
+
+    def mend(number: int, batch: list[float]) -> tuple[list[float], int]:
+        asked.append((number, batch, parameter.grad))
+        return batch[1:], 1
+
+    mended = one(parameter, [math.nan, 1.0, 0.5], mend=mend)
+    plain = one(other, [1.0, 0.5], mend=mend)
+    assert len(asked) == 1 and asked[0][0] == 1 and len(asked[0][1]) == 3 and asked[0][2] is None
+    # 3 - 0.5 · (1.5 · 3)
+    assert parameter.tolist() == other.tolist() == pytest.approx([0.75])
+    assert mended.metrics == {**plain.metrics, "update/dropped": 1.0}
+
+
+@pytest.mark.parametrize("rest", [None, ([math.inf], 1)])
+def test_an_update_that_cannot_be_mended_is_skipped(rest: tuple[list[float], int] | None) -> None:
+    parameter = nn.Parameter(torch.tensor([3.0]))
+    update = one(parameter, [math.nan, 1.0], mend=lambda number, batch: rest)
+    assert update.metrics["update/skipped"] == 1.0 and parameter.tolist() == [3.0]
+    assert update.metrics["update/dropped"] == (0.0 if rest is None else 1.0)
+
+
+def test_a_loss_that_is_not_finite_counts_even_with_a_finite_gradient() -> None:
+    parameter = nn.Parameter(torch.tensor([3.0]))
+    (update,) = fit(
+        [parameter],
+        [[None]],
+        lambda _: Loss(parameter.sum() + math.inf, {}),
+        optimizer=torch.optim.SGD([parameter], lr=0.0),
+        learning_rate=lambda number: 0.5,
+    )
+    assert update.metrics["grad_norm"] == 1.0 and update.metrics["update/skipped"] == 1.0
+    assert parameter.tolist() == [3.0]
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_norm_may_be_refused_and_is_measured_before_clipping(taken: bool) -> None:
+    parameter = nn.Parameter(torch.tensor([300.0]))
+    asked: list[tuple[int, float]] = []
+
+    def accept(number: int, norm: float) -> bool:
+        asked.append((number, norm))
+        return taken
+
+    def measure() -> dict[str, float]:
+        assert parameter.grad is not None
+        return {"grad_norm/all": float(parameter.grad.norm())}
+
+    update = one(parameter, [1.0], accept=accept, measure=measure)
+    assert asked == [(1, 300.0)]
+    assert update.metrics["grad_norm/all"] == update.metrics["grad_norm"] == 300.0
+    assert update.metrics["update/skipped"] == float(not taken)
+    assert parameter.tolist() == ([pytest.approx(250.0, rel=1e-4)] if taken else [300.0])

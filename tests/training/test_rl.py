@@ -14,7 +14,8 @@ from stablereward.objectives.named import grpo, stable_reinforce
 from stablereward.policies.adapters import reference
 from stablereward.policies.token import TokenPolicy
 from stablereward.rewards.reward import Sample
-from stablereward.training.rl import Collector, RLConfig, rl_loss
+from stablereward.training.collect import Collector
+from stablereward.training.rl import Observed, RLConfig, rl_loss
 from stablereward.types import Failure, Prompt, Reward
 
 # Hot enough that no two samples are the same.
@@ -87,6 +88,27 @@ def test_first_update_is_on_policy(policy: TokenPolicy, prompts: list[Prompt]) -
     collector = Collector(policy, HFEngine(policy), vowels, stable_reinforce(), stale)
     first, second = collector.batches(prompts, seed=0)
     assert all(share.old_logprobs_BT is not None for share in (*first, *second))
+
+
+def test_what_is_observed_adds_up_to_what_is_measured(policy: TokenPolicy, prompts: list[Prompt]) -> None:
+    objective = stable_reinforce()
+    stale = dataclasses.replace(CONFIG, num_updates=2, updates_per_batch=2)
+    first, _ = Collector(policy, HFEngine(policy), vowels, objective, stale).batches(prompts, seed=0)
+    [share] = first
+    assert share.old_logprobs_BT is not None
+    # The policy of a moment ago said 0.25 more of every token.
+    share = dataclasses.replace(share, old_logprobs_BT=share.old_logprobs_BT + 0.25)
+    heard: list[Observed] = []
+    with torch.no_grad():
+        loss = rl_loss(policy, objective, share, CONFIG.temperature, observe=heard.append)
+    [said] = heard
+    gap_BT = (said.old_logprobs_BT - said.logprobs_BT)[said.mask_BT]
+    torch.testing.assert_close(gap_BT, torch.full_like(gap_BT, 0.25), atol=1e-4, rtol=0)
+    assert float(loss.metrics["policy/kl_k1"]) == pytest.approx(0.25, abs=1e-4)
+    # k3 of log-ratio -0.25: e^-0.25 - 1 + 0.25.
+    assert float(loss.metrics["policy/approx_kl"]) == pytest.approx(0.0288, abs=1e-4)
+    entropy = (share.weights_BT * said.entropy_BT).sum()
+    torch.testing.assert_close(loss.metrics["policy/entropy"], entropy)
 
 
 def test_a_failed_sample_stays_isolated(policy: TokenPolicy, prompts: list[Prompt]) -> None:

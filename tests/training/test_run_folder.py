@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from stablereward.errors import ConfigError, StorageError
-from stablereward.training.rl import Collected
+from stablereward.training.collect import Collected
 from stablereward.training.run_folder import RunFolder, write_atomic
 from stablereward.types import Completion, Failure, Preference, Prompt, Reward, Rollouts
 from tests.training.tmpfs import small_disk
@@ -22,6 +22,7 @@ def filled(path: Path) -> RunFolder:
     run.open("seed: 0\n", resume=False)
     for stage in ("cold_start", "rl"):
         for update in (1, 2, 3):
+            run.record({"stage": stage, "update": update, "quantities": {}})
             run.log(stage, update, {"loss": update / 2}, seconds=0.5, tokens=100)
         run.stage_ended(stage, 1.5)
         run.event("ended", stage=stage)
@@ -72,6 +73,8 @@ def test_rewinding_forgets_what_came_later(stage: str, update: int, kept: int, t
     before = lines(tmp_path / "metrics.jsonl")
     run.rewind(stage, update)
     assert lines(tmp_path / "metrics.jsonl") == before[:kept]
+    left = [(row["stage"], row["update"]) for row in before[:kept] if "update" in row]
+    assert [(row["stage"], row["update"]) for row in lines(tmp_path / "distributions.jsonl")] == left
 
 
 @pytest.mark.parametrize("start", [0, 1, 2, 3])
@@ -174,9 +177,26 @@ def test_rollouts_are_kept_with_their_image(tmp_path: Path) -> None:
     assert second == {"update": 20, "images": [], "completions": []}
 
 
+def test_rollouts_are_kept_with_their_tokens_and_the_clipped_ones(tmp_path: Path) -> None:
+    flags = {(0, 1): {"low": [0]}, (7, 0): {"high": [3]}}
+    RunFolder(tmp_path).keep_rollouts(
+        "rl", 1, collected(), num_prompts=5, pieces=lambda ids: [f"<{i}>" for i in ids], flags=flags
+    )
+    first, _ = lines(tmp_path / "rollouts" / "rl-000001.jsonl")
+    right, failed = first["completions"]
+    assert right["tokens"] == ["<7>", "<2>"] and "clipped" not in right
+    assert failed["tokens"] == ["<9>"] and failed["clipped"] == {"low": [0]}
+
+
 def test_only_the_first_prompts_are_kept(tmp_path: Path) -> None:
     RunFolder(tmp_path).keep_rollouts("rl", 1, collected(), num_prompts=1)
     assert len(lines(tmp_path / "rollouts" / "rl-000001.jsonl")) == 1
+
+
+def test_prompts_can_be_chosen(tmp_path: Path) -> None:
+    RunFolder(tmp_path).keep_rollouts("rl", 1, collected(), num_prompts=1, chosen=[1, 0])
+    [row] = lines(tmp_path / "rollouts" / "rl-000001.jsonl")
+    assert row == {"update": 1, "images": [], "completions": []}
 
 
 def test_an_image_is_kept_once(tmp_path: Path) -> None:

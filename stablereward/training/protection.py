@@ -1,0 +1,189 @@
+"""What a run does when it goes wrong: name the sample, leave it out, stop, or go back."""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Literal
+
+from stablereward.errors import TrainingError
+from stablereward.training.run_folder import RunFolder
+
+NUM_NORMS = 50
+MIN_NORMS = 10
+"""A median of fewer gradient norms says too little to skip an update for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protection:
+    """When a run has collapsed: a rule is broken in `patience` updates in a row. None is no rule.
+
+    Bounds are on the mean reward, the entropy and approx_kl in nats, the mean length in tokens and the
+    share of samples that the length limit cut; updates that are skipped are always counted. Then the run
+    stops, or goes back to the newest checkpoint taken while no rule was broken, with `rollback_factor`
+    times the learning rate, and stops after `max_rollbacks` of these.
+    """
+
+    action: Literal["stop", "rollback"] = "stop"
+    patience: int = 10
+    min_reward: float | None = None
+    min_entropy: float | None = None
+    max_entropy: float | None = 4.0
+    max_approx_kl: float | None = 1.0
+    min_length: float | None = 2.0
+    max_clipped: float | None = 0.98
+    rollback_factor: float = 0.5
+    max_rollbacks: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A metric and its bound; `above` says on which side it is broken."""
+
+    name: str
+    metric: str
+    bound: float
+    above: bool
+
+    def broken(self, metrics: Mapping[str, float]) -> float | None:
+        """The value where it lies beyond the bound. Sums over tokens are taken as means."""
+        value = metrics.get(self.metric)
+        if value is None:
+            return None
+        if self.metric.startswith("policy/"):
+            value /= metrics.get("policy/weight") or 1.0
+        return value if (value > self.bound if self.above else value < self.bound) else None
+
+
+def rules(protection: Protection) -> list[Rule]:
+    """The rules that have a bound, and the one on skipped updates."""
+    bounds = (
+        ("min_reward", "reward/mean", protection.min_reward, False),
+        ("min_entropy", "policy/entropy", protection.min_entropy, False),
+        ("max_entropy", "policy/entropy", protection.max_entropy, True),
+        ("max_approx_kl", "policy/approx_kl", protection.max_approx_kl, True),
+        ("min_length", "completions/mean_length", protection.min_length, False),
+        ("max_clipped", "completions/clipped", protection.max_clipped, True),
+        ("skipped", "update/skipped", 0.0, True),
+    )
+    return [Rule(name, metric, bound, above) for name, metric, bound, above in bounds if bound is not None]
+
+
+class Guard:
+    """Watches the updates of a stage. All it remembers is in `notes`, which checkpoints keep.
+
+    `whole` updates belong together, as those of one collection: a rule that one of them breaks is broken
+    in all, and checkpoints come between. Without `protection` nothing but the gradient norm is watched,
+    and that with `max_grad_norm_ratio` only.
+    """
+
+    def __init__(
+        self,
+        run: RunFolder,
+        stage: str,
+        protection: Protection | None = None,
+        *,
+        max_grad_norm_ratio: float | None = None,
+        whole: int = 1,
+    ) -> None:
+        self.run, self.stage, self.protection, self.whole = run, stage, protection, whole
+        self.max_grad_norm_ratio = max_grad_norm_ratio
+        self.rules = [] if protection is None else rules(protection)
+        self.factor, self.rollbacks = 1.0, 0
+        self.good: int | None = None
+        self.broken: dict[str, int] = {}
+        self._beyond: dict[str, float] = {}
+        self.norms: deque[float] = deque(maxlen=NUM_NORMS)
+
+    @property
+    def goes_back(self) -> bool:
+        """Whether it may ask for a rollback, for which there must be a checkpoint."""
+        return self.protection is not None and self.protection.action == "rollback"
+
+    def notes(self) -> dict[str, Any]:
+        """What a resumed run must know."""
+        return {
+            "factor": self.factor,
+            "rollbacks": self.rollbacks,
+            "good": self.good,
+            "broken": self.broken,
+            "norms": list(self.norms),
+        }
+
+    def recall(self, notes: Mapping[str, Any]) -> None:
+        """Goes on from the notes of a checkpoint; from none where it has none."""
+        self.factor, self.rollbacks = notes.get("factor", 1.0), notes.get("rollbacks", 0)
+        self.good, self.broken = notes.get("good"), dict(notes.get("broken", {}))
+        self.norms = deque(notes.get("norms", ()), maxlen=NUM_NORMS)
+
+    def accept(self, update: int, norm: float) -> bool:
+        """Whether a finite gradient norm is within its ratio to the median of those before it."""
+        known = list(self.norms)
+        self.norms.append(norm)
+        if self.max_grad_norm_ratio is None or len(known) < MIN_NORMS:
+            return True
+        bound = self.max_grad_norm_ratio * median(known)
+        if bound == 0 or norm <= bound:
+            return True
+        self.run.event("exploding_gradient", stage=self.stage, update=update, value=norm, bound=bound)
+        return False
+
+    def figures(self) -> dict[str, float]:
+        """What it adds to an update's metrics."""
+        return {} if self.protection is None else {"learning_rate/factor": self.factor}
+
+    def collapsed(self, update: int, metrics: Mapping[str, float]) -> bool:
+        """Counts broken rules; where the run has collapsed says so in an event and asks for a rollback.
+
+        Raises TrainingError where it is to stop.
+        """
+        if self.protection is None:
+            return False
+        for rule in self.rules:
+            value = rule.broken(metrics)
+            if value is not None:
+                self._beyond[rule.name] = value
+        if update % self.whole:
+            return False
+        beyond, self._beyond = self._beyond, {}
+        self.broken = {name: self.broken.get(name, 0) + self.whole for name in beyond}
+        fired = [
+            r for r in self.rules if r.name in beyond and self.broken[r.name] >= self.protection.patience
+        ]
+        if not fired:
+            return False
+        rule, value = fired[0], beyond[fired[0].name]
+        self.run.event(
+            "collapse", stage=self.stage, update=update, rule=rule.name, value=value, bound=rule.bound
+        )
+        if self.goes_back and self.good is not None and self.rollbacks < self.protection.max_rollbacks:
+            return True
+        kept = (
+            ""
+            if self.good is None
+            else f"; the last good weights are checkpoints/{self.stage}-{self.good:06d}"
+        )
+        again = f" after {self.rollbacks} rollbacks" if self.rollbacks else ""
+        raise TrainingError(
+            f"the run has collapsed{again}: {rule.metric} is {value:.4g}, beyond the bound {rule.bound:.4g} "
+            f"of rule {rule.name} for {self.protection.patience} updates; look at the report{kept}"
+        )
+
+    def saving(self, update: int) -> None:
+        """A checkpoint is to be written: it is a good one where no rule is broken."""
+        if not self.broken:
+            self.good = update
+
+    def rolled_back(self, update: int) -> None:
+        """The weights are those of the good checkpoint again."""
+        assert self.protection is not None
+        self.broken = {}
+        self.factor *= self.protection.rollback_factor
+        self.rollbacks += 1
+        self.run.event(
+            "rollback",
+            stage=self.stage,
+            update=update,
+            to_update=self.good,
+            learning_rate_factor=self.factor,
+        )
