@@ -3,13 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from stablereward.engines.engine import Sampling
+from stablereward.engines.prompt_cache import CopiedCache, PromptCache, SharedCache
 from stablereward.errors import ConfigError, DataError
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.tree import EncodedPrompt, join_media
@@ -17,6 +16,9 @@ from stablereward.types import Completion, Failure, Prompt
 
 COMPACT_BELOW = 0.75
 """Finished samples leave the batch once fewer than this share of its rows are still writing."""
+LOOK_EVERY = 8
+"""Steps between two looks at who still writes on a GPU, which has to be waited for each time."""
+NOTHING = -1
 
 
 class HFEngine:
@@ -71,8 +73,7 @@ class HFEngine:
 class _State:
     """What is decoded next, for the S samples still in the batch."""
 
-    cache: Any
-    visible_SL: Tensor
+    cache: PromptCache
     positions_S: Tensor
     logits_SV: Tensor
     samples_S: Tensor
@@ -89,12 +90,14 @@ class _Decoding:
         limits = [min(sampling.max_completion_length, policy.max_context - p.num_tokens) for p in prompts]
         self.num_steps = max(limits)
         self.num_samples = len(prompts) * sampling.num_generations
-        self.tokens_BT = torch.zeros((self.num_samples, self.num_steps), dtype=torch.long)
-        self.logprobs_BT = torch.zeros((self.num_samples, self.num_steps))
-        self.lengths_B = torch.tensor(limits).repeat_interleave(sampling.num_generations)
-        self.finished_B = torch.zeros(self.num_samples, dtype=torch.bool)
-        self.uniforms_BT = torch.cat([self._uniforms(index) for index in indices]).to(policy.device)
-        self.stops = torch.tensor(policy.stop_ids, device=policy.device)
+        device = policy.device
+        shape = (self.num_samples, self.num_steps)
+        self.tokens_BT = torch.full(shape, NOTHING, dtype=torch.long, device=device)
+        self.logprobs_BT = torch.zeros(shape, device=device)
+        self.limits_B = torch.tensor(limits, device=device).repeat_interleave(sampling.num_generations)
+        self.uniforms_BT = torch.cat([self._uniforms(index) for index in indices]).to(device)
+        self.stops = torch.tensor(policy.stop_ids, device=device)
+        self.look_every = LOOK_EVERY if device.type == "cuda" else 1
 
     def _uniforms(self, index: int) -> Tensor:
         """The random numbers of one prompt, a function of the seed and its place alone."""
@@ -107,46 +110,47 @@ class _Decoding:
         state = self._prefill()
         for step in range(self.num_steps):
             tokens_S = self._choose(state, step)
-            # A finished sample may still be in the batch; only its first stop token counts.
-            stopped_S = state.going_S & torch.isin(tokens_S, self.stops)
-            stopped = state.samples_S[stopped_S].cpu()
-            self.lengths_B[stopped] = step + 1
-            self.finished_B[stopped] = True
-            has_room_S = (self.lengths_B[state.samples_S.cpu()] > step + 1).to(stopped_S.device)
-            state.going_S = state.going_S & ~stopped_S & has_room_S
-            if not bool(state.going_S.any()):
+            # A finished sample may still be in the batch; only what it says up to its first stop counts.
+            state.going_S = (
+                state.going_S & ~self._stops(tokens_S) & (self.limits_B[state.samples_S] > step + 1)
+            )
+            if step + 1 == self.num_steps:
                 break
+            if step % self.look_every == 0:
+                kept_S = state.going_S.nonzero()[:, 0]
+                if len(kept_S) == 0:
+                    break
+                if len(kept_S) < COMPACT_BELOW * len(tokens_S):
+                    tokens_S = tokens_S[kept_S]
+                    self._compact(state, kept_S)
             self._advance(state, tokens_S)
         return self._completions()
 
     def _prefill(self) -> _State:
-        """Reads every prompt once and hands its cache to each of its samples."""
+        """Reads every prompt once and hands what was read to each of its samples."""
         policy, prompts, copies = self.policy, self.prompts, self.sampling.num_generations
-        length = max(p.num_tokens for p in prompts)
+        lengths = [p.num_tokens for p in prompts]
         num_axes = prompts[0].positions_AP.shape[0]
-        input_ids = torch.full((len(prompts), length), policy.pad_token_id)
-        positions = torch.zeros((num_axes, len(prompts), length), dtype=torch.long)
-        visible = torch.zeros((len(prompts), length), dtype=torch.long)
+        input_ids = torch.full((len(prompts), max(lengths)), policy.pad_token_id)
+        positions = torch.zeros((num_axes, len(prompts), max(lengths)), dtype=torch.long)
         for row, prompt in enumerate(prompts):
             input_ids[row, : prompt.num_tokens] = prompt.input_ids_P
             positions[:, row, : prompt.num_tokens] = prompt.positions_AP
-            visible[row, : prompt.num_tokens] = 1
         device = policy.device
-        positions, visible = positions.to(device), visible.to(device)
-        out = policy.model.model(
+        positions, lengths_R = positions.to(device), torch.tensor(lengths, device=device)
+        text = policy.model.config.get_text_config()
+        cache: PromptCache = SharedCache(lengths_R) if policy.shares_prompts else CopiedCache(lengths_R, text)
+        states_RPD = policy.model.model(
             input_ids=input_ids.to(device),
-            attention_mask=visible,
             position_ids=positions if num_axes > 1 else positions[0],
-            past_key_values=DynamicCache(config=policy.model.config.get_text_config()),
             use_cache=True,
+            **cache.arguments(),
             **{name: value.to(device) for name, value in join_media(prompts).items()},
-        )
-        ends = torch.tensor([p.num_tokens - 1 for p in prompts], device=device)
-        states_RD = out.last_hidden_state[torch.arange(len(prompts), device=device), ends]
-        out.past_key_values.batch_repeat_interleave(copies)
+        ).last_hidden_state
+        cache.branch(copies, self.num_steps)
+        states_RD = states_RPD[torch.arange(len(prompts), device=device), lengths_R - 1]
         return _State(
-            cache=out.past_key_values,
-            visible_SL=visible.repeat_interleave(copies, dim=0),
+            cache=cache,
             positions_S=positions.amax(dim=(0, 2)).repeat_interleave(copies) + 1,
             logits_SV=policy.model.get_output_embeddings()(states_RD).repeat_interleave(copies, dim=0),
             samples_S=torch.arange(self.num_samples, device=device),
@@ -159,52 +163,57 @@ class _Decoding:
         if self.sampling.temperature == 0:
             tokens_S = logprobs_SV.argmax(-1)
         else:
-            mass_SV = _nucleus(logprobs_SV.double().exp(), self.sampling.top_p).cumsum(-1)
+            probabilities_SV = _nucleus(logprobs_SV.exp(), self.sampling.top_p)
+            mass_SV = probabilities_SV.cumsum(-1, dtype=torch.float64)
             threshold_S = self.uniforms_BT[state.samples_S, step] * mass_SV[:, -1]
             tokens_S = torch.searchsorted(mass_SV, threshold_S[:, None], right=True)[:, 0]
-        samples = state.samples_S.cpu()
-        self.tokens_BT[samples, step] = tokens_S.cpu()
-        self.logprobs_BT[samples, step] = logprobs_SV.gather(-1, tokens_S[:, None])[:, 0].cpu()
+        self.tokens_BT[state.samples_S, step] = tokens_S
+        self.logprobs_BT[state.samples_S, step] = logprobs_SV.gather(-1, tokens_S[:, None])[:, 0]
         return tokens_S
 
+    def _stops(self, tokens: Tensor) -> Tensor:
+        return (tokens[..., None] == self.stops).any(-1)
+
+    def _compact(self, state: _State, kept_S: Tensor) -> None:
+        """Finished samples leave."""
+        state.cache.keep(kept_S)
+        state.positions_S, state.samples_S = state.positions_S[kept_S], state.samples_S[kept_S]
+        state.going_S = state.going_S[kept_S]
+
     def _advance(self, state: _State, tokens_S: Tensor) -> None:
-        """Feeds the chosen tokens; finished samples leave when enough of them have gathered."""
-        keep = state.going_S.nonzero()[:, 0]
-        if len(keep) < COMPACT_BELOW * len(tokens_S):
-            state.cache.batch_select_indices(keep)
-            state.visible_SL, state.positions_S = state.visible_SL[keep], state.positions_S[keep]
-            state.samples_S, tokens_S = state.samples_S[keep], tokens_S[keep]
-            state.going_S = state.going_S[keep]
-        ones = state.visible_SL.new_ones((len(tokens_S), 1))
-        state.visible_SL = torch.cat([state.visible_SL, ones], dim=1)
+        """Feeds the chosen tokens."""
+        state.cache.grow()
         positions_S1 = state.positions_S[:, None]
         num_axes = self.prompts[0].positions_AP.shape[0]
-        out = self.policy.model.model(
+        states_S1D = self.policy.model.model(
             input_ids=tokens_S[:, None],
-            attention_mask=state.visible_SL,
             position_ids=positions_S1.expand(num_axes, -1, -1) if num_axes > 1 else positions_S1,
-            past_key_values=state.cache,
             use_cache=True,
-        )
+            **state.cache.arguments(),
+        ).last_hidden_state
         state.positions_S = state.positions_S + 1
-        state.logits_SV = self.policy.model.get_output_embeddings()(out.last_hidden_state[:, -1])
+        state.logits_SV = self.policy.model.get_output_embeddings()(states_S1D[:, -1])
 
     def _completions(self) -> list[tuple[Completion, ...]]:
-        groups = []
+        """Cuts every sample after its first stop or at its limit."""
+        stops_BT = self._stops(self.tokens_BT)
+        finished_B = stops_BT.any(-1)
+        first_B = torch.where(finished_B, stops_BT.int().argmax(-1) + 1, self.limits_B)
+        lengths = torch.minimum(first_B, self.limits_B).tolist()
+        finished = (finished_B & (first_B <= self.limits_B)).tolist()
+        tokens, logprobs = self.tokens_BT.tolist(), self.logprobs_BT.tolist()
+        decode = self.policy.tokenizer.decode
+        completions = [
+            Completion(
+                text=decode(ids[:length], skip_special_tokens=True),
+                token_ids=tuple(ids[:length]),
+                logprobs=tuple(values[:length]),
+                finished=done,
+            )
+            for ids, values, length, done in zip(tokens, logprobs, lengths, finished, strict=True)
+        ]
         copies = self.sampling.num_generations
-        for first in range(0, self.num_samples, copies):
-            groups.append(tuple(self._completion(sample) for sample in range(first, first + copies)))
-        return groups
-
-    def _completion(self, sample: int) -> Completion:
-        length = int(self.lengths_B[sample])
-        ids = self.tokens_BT[sample, :length].tolist()
-        return Completion(
-            text=self.policy.tokenizer.decode(ids, skip_special_tokens=True),
-            token_ids=tuple(ids),
-            logprobs=tuple(self.logprobs_BT[sample, :length].tolist()),
-            finished=bool(self.finished_B[sample]),
-        )
+        return [tuple(completions[first : first + copies]) for first in range(0, len(completions), copies)]
 
 
 def _nucleus(probabilities_SV: Tensor, top_p: float) -> Tensor:

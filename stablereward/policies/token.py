@@ -19,8 +19,10 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 
 from stablereward.data.images import load_image
 from stablereward.errors import ConfigError, DataError, ModelError
+from stablereward.policies.attention import TreeRows, arranged, route
 from stablereward.policies.merging import merged_weights
 from stablereward.policies.processor import load_processor
+from stablereward.policies.scoring import ChosenLogprobs
 from stablereward.policies.shipped import model_folder
 from stablereward.policies.tree import EncodedPrompt, Group, Tree, tree_attention
 from stablereward.types import Prompt
@@ -44,10 +46,14 @@ _PLACEHOLDERS = (
 
 
 class Scored(NamedTuple):
-    """What `TokenPolicy.forward` returns for B samples of T tokens; padding holds zeros."""
+    """What `TokenPolicy.forward` returns for B samples of T tokens; padding holds zeros.
+
+    `values_BT` is what a value head says before each token is written, where the policy has one.
+    """
 
     logprobs_BT: Tensor
     entropy_BT: Tensor
+    values_BT: Tensor | None = None
 
 
 class TokenPolicy(nn.Module):
@@ -76,12 +82,14 @@ class TokenPolicy(nn.Module):
                 "not computed exactly here; serve the model and judge with it over HTTP"
             )
         self.model = model
+        self.shares_prompts = route(model)
         self.processor = processor
         self.source = source
         self.tokenizer = getattr(processor, "tokenizer", processor)
         self.suppressed = _placeholder_ids(model.config)
         self.control_tokens = _control_tokens(self.tokenizer, self.suppressed)
         self.stop_ids = _stop_ids(model, self.tokenizer)
+        self.value_head: nn.Module | None = None
         self._encoded: OrderedDict[int, tuple[Prompt, EncodedPrompt]] = OrderedDict()
         self._encoded_bytes = 0
 
@@ -235,21 +243,27 @@ class TokenPolicy(nn.Module):
     def forward(self, tree: Tree, temperature: float = 1.0) -> Scored:
         """Log-probabilities and entropies of every completion token, in float32."""
         positions = tree.positions_ARL
+        if self.shares_prompts:
+            attention = arranged(TreeRows.of(tree), self.device)
+        else:
+            attention = {"attention_mask": tree_attention(tree.segments_RL, self.compute_dtype)}
         with self.precision():
             states_RLD = self.model.model(
                 input_ids=tree.input_ids_RL,
-                attention_mask=tree_attention(tree.segments_RL, self.compute_dtype),
                 position_ids=positions if positions.shape[0] > 1 else positions[0],
                 use_cache=False,
+                **attention,
                 **tree.media,
             ).last_hidden_state
             states_ND = states_RLD.flatten(0, 1)[tree.sources_BT[tree.mask_BT]]
             targets_N = tree.targets_BT[tree.mask_BT]
             logprobs_N, entropy_N = self._score(states_ND, targets_N, temperature)
+            values_N = None if self.value_head is None else self.value_head(states_ND).float()
         zeros_BT = torch.zeros(tree.mask_BT.shape, dtype=torch.float32, device=states_ND.device)
         return Scored(
             zeros_BT.masked_scatter(tree.mask_BT, logprobs_N),
             zeros_BT.masked_scatter(tree.mask_BT, entropy_N),
+            None if values_N is None else zeros_BT.masked_scatter(tree.mask_BT, values_N),
         )
 
     def _score(self, states_ND: Tensor, targets_N: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
@@ -266,11 +280,11 @@ class TokenPolicy(nn.Module):
         return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
 
     def _score_chunk(self, states_ND: Tensor, targets_N: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-        logprobs_NV = self.logprobs(self.model.get_output_embeddings()(states_ND), temperature)
-        logprobs_N = logprobs_NV.gather(-1, targets_N[:, None])[:, 0]
+        logits_NV = self.model.get_output_embeddings()(states_ND)
         with torch.no_grad():
-            entropy_N = -(logprobs_NV.exp() * logprobs_NV).sum(-1)
-        return logprobs_N, entropy_N
+            logprobs_NV = self.logprobs(logits_NV, temperature)
+        scored: tuple[Tensor, Tensor] = ChosenLogprobs.apply(logits_NV, logprobs_NV, targets_N, temperature)  # type: ignore[no-untyped-call]
+        return scored
 
     def logprobs(self, logits_NV: Tensor, temperature: float = 1.0) -> Tensor:
         """The distribution that is sampled from: tempered, without the placeholder tokens.
@@ -278,7 +292,9 @@ class TokenPolicy(nn.Module):
         A sampled image placeholder would make the next forward fail, so sampler and trainer both
         leave those tokens out and agree on every probability.
         """
-        logits_NV = logits_NV.float() / (temperature or 1.0)
+        logits_NV = logits_NV.float()
+        if temperature not in (0.0, 1.0):
+            logits_NV = logits_NV / temperature
         if self.suppressed:
             logits_NV = logits_NV.index_fill(
                 -1, torch.tensor(self.suppressed, device=logits_NV.device), NEVER
