@@ -27,6 +27,7 @@ from stablereward.judges.generative import Generative
 from stablereward.objectives.named import grpo
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.tree import Group
+from stablereward.recipes.r1_reward import tiny
 from stablereward.rewards.reward import Sample
 from stablereward.training.collect import Collector
 from stablereward.training.fit import fit
@@ -35,6 +36,8 @@ from stablereward.training.rl import RLConfig, rl_loss
 from stablereward.training.sft import Demonstration, SFTConfig, sft_batches, sft_loss
 from stablereward.types import Completion, Failure, Preference, Prompt, Reward
 
+TOKEN_BUDGET = {False: RLConfig().token_budget, True: tiny().rl.token_budget}
+"""Tokens of a micro-batch: what the recipes use on a GPU and on a CPU."""
 NEVER_STOPS = [-1]
 """No token has this id: completions run to the length limit."""
 OPTIM = OptimConfig(learning_rate=LEARNING_RATE, betas=BETAS)
@@ -90,6 +93,7 @@ class Ours:
                 num_generations=shape.group,
                 updates_per_batch=1,
                 max_completion_length=shape.completion,
+                token_budget=TOKEN_BUDGET[job.device == "cpu"],
                 optim=OPTIM,
             ),
         )

@@ -32,11 +32,12 @@ CALM = Regime(
     name="calm",
     about="one update for each batch, so that the policy is never stale",
     rl=RLConfig(
-        num_updates=60,
+        num_updates=48,
         prompts_per_batch=16,
         num_generations=8,
         updates_per_batch=1,
         max_completion_length=96,
+        token_budget=4096,
         optim=_optim(2e-4),
     ),
 )
@@ -53,7 +54,7 @@ EASY = Regime(
     "all answers are right and a wrong one is many sigmas out",
     rl=replace(CALM.rl, num_updates=40, temperature=0.5, optim=_optim(4e-4)),
     prompts="easy",
-    head_start=replace(CALM.rl, num_updates=120),
+    head_start=replace(CALM.rl, num_updates=96),
 )
 
 REGIMES = {regime.name: regime for regime in (CALM, STRESS, EASY)}

@@ -167,6 +167,11 @@ class TreeRows:
         return torch.unflatten(both.index_select(0, self.origins_N), 0, (query.shape[0], -1))
 
 
+def arrangement_of(tree: Tree) -> Arrangement:
+    """A row with one completion is an ordinary causal row; others need the tree."""
+    return CausalRows() if len(tree.mask_BT) == len(tree.input_ids_RL) else TreeRows.of(tree)
+
+
 def _causal(query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> Tensor:
     shared = query.shape[1] > key.shape[1]
     return scaled_dot_product_attention(query, key, value, is_causal=True, scale=scale, enable_gqa=shared)

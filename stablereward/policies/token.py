@@ -19,7 +19,8 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 
 from stablereward.data.images import load_image
 from stablereward.errors import ConfigError, DataError, ModelError
-from stablereward.policies.attention import TreeRows, arranged, route
+from stablereward.policies.attention import arranged, arrangement_of, route
+from stablereward.policies.host_memory import keep_freed_memory
 from stablereward.policies.merging import merged_weights
 from stablereward.policies.processor import load_processor
 from stablereward.policies.scoring import ChosenLogprobs
@@ -108,6 +109,8 @@ class TokenPolicy(nn.Module):
         for a device that is not there and ModelError with the folder and the cause.
         """
         where = _device(device)
+        if where.type == "cpu":
+            keep_freed_memory()
         folder = model_folder(path_or_name)
         try:
             config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
@@ -244,7 +247,7 @@ class TokenPolicy(nn.Module):
         """Log-probabilities and entropies of every completion token, in float32."""
         positions = tree.positions_ARL
         if self.shares_prompts:
-            attention = arranged(TreeRows.of(tree), self.device)
+            attention = arranged(arrangement_of(tree), self.device)
         else:
             attention = {"attention_mask": tree_attention(tree.segments_RL, self.compute_dtype)}
         with self.precision():

@@ -116,7 +116,10 @@ def tiny() -> Config:
         data=Data(toy=Toy()),
         output=Path("runs/demo"),
         cold_start=SFTConfig(
-            epochs=4.0, batch_size=32, optim=OptimConfig(learning_rate=1e-3, warmup=0.05, final=0.05)
+            epochs=4.0,
+            batch_size=32,
+            token_budget=4096,
+            optim=OptimConfig(learning_rate=1e-3, warmup=0.05, final=0.05),
         ),
         difficulty=Difficulty(num_tries=3, min_tries=2, easy_share=0.5, mixed=True),
         rl=RLConfig(
@@ -125,6 +128,7 @@ def tiny() -> Config:
             num_generations=8,
             updates_per_batch=1,
             max_completion_length=96,
+            token_budget=4096,
             optim=OptimConfig(learning_rate=2e-4, warmup=0.05),
         ),
     )

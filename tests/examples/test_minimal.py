@@ -17,8 +17,8 @@ from stablereward.rewards.compose import r1_reward as r1_reward_value
 from stablereward.rewards.consistency import consistency_reward
 from stablereward.rewards.format import format_reward
 from stablereward.rewards.rule_referee import rule_referee
-from stablereward.training.fit import fit
 from stablereward.training.collect import Collector
+from stablereward.training.fit import fit
 from stablereward.training.rl import RLConfig, rl_loss
 
 NUM_UPDATES = 4

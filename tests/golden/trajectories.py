@@ -15,9 +15,9 @@ from stablereward.objectives.named import stable_reinforce
 from stablereward.policies.shipped import model_folder
 from stablereward.policies.token import TokenPolicy
 from stablereward.rewards.reward import Sample
+from stablereward.training.collect import Collector
 from stablereward.training.fit import Update, fit
 from stablereward.training.optim import OptimConfig, adamw, learning_rate
-from stablereward.training.collect import Collector
 from stablereward.training.rl import RLConfig, rl_loss
 from stablereward.training.sft import Demonstration, SFTConfig, sft_batches, sft_loss
 from stablereward.types import Reward
