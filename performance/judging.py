@@ -23,7 +23,7 @@ SHARED = Shape(prompt=482, completion=60, prompts=1, image=256)
 def main(given: list[str] | None = None) -> dict[str, Any]:
     parser = common.parser(__doc__.splitlines()[0])
     parser.add_argument("--pairs", type=int, default=200)
-    parser.set_defaults(steps=3)
+    parser.set_defaults(steps=1)
     options = common.read(parser, given)
     votes, num = (3, 4) if options.fast else (VOTES, options.pairs)
     long = common.small(SHAPES["482+100"]) if options.fast else SHAPES["482+100"]
@@ -44,7 +44,7 @@ def main(given: list[str] | None = None) -> dict[str, Any]:
         result["long"] = _race(long, model, options, votes=votes, **asked)
         few = {**asked, "pairs": min(num, 8), "one_by_one": True}
         jobs = _jobs(shared, model, options)
-        rounds = [(options.steps, 1, {"do": "judge", **few, "votes": k}) for k in (votes, 1)]
+        rounds = [(max(3, options.steps), 1, {"do": "judge", **few, "votes": k}) for k in (votes, 1)]
         many, one = race_all(jobs, rounds, alone=False)
     result["shared"] = {
         side: phases(many[side])["step"]["median"] / phases(one[side])["step"]["median"] for side in many
@@ -68,8 +68,9 @@ def _jobs(shape: Shape, model: str, options: Any) -> list[Job]:
 
 
 def _race(shape: Shape, model: str, options: Any, **request: Any) -> dict[str, Any]:
-    order = (options.steps, 1, {"do": "judge", **request})
-    [answers] = race_all(_jobs(shape, model, options), [order], alone=False)
+    asked = {"do": "judge", **request}
+    warm_up = (1, 0, {**asked, "pairs": min(asked["pairs"], 8)})
+    _, answers = race_all(_jobs(shape, model, options), [warm_up, (options.steps, 0, asked)], alone=False)
     return {
         "steps": {name: phases(found) for name, found in answers.items()},
         "ratio": ratios(answers["plain"], answers["ours"]),

@@ -56,8 +56,8 @@ def grpo() -> Objective:
 
 
 def ppo() -> Objective:
-    """PPO: advantages from a critic that is trained along, whitened, with neither part."""
-    return named.ppo()
+    """PPO: advantages (lambda 1) from a critic that is trained along, whitened, with neither part."""
+    return named.ppo(lam=1.0)
 
 
 ARMS: dict[str, Callable[[], Objective]] = {

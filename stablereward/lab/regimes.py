@@ -58,7 +58,7 @@ EASY = Regime(
 )
 
 REGIMES = {regime.name: regime for regime in (CALM, STRESS, EASY)}
-DEFAULT = ("calm", "stress", "easy")
+DEFAULT = ("calm", "stress")
 DEFAULT_ARMS = (
     "reinforce_plus_plus", "pre_clip", "filter", "stable_reinforce", "as_published", "grpo", "ppo",
 )  # fmt: skip

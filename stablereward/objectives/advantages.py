@@ -47,7 +47,8 @@ class Advantages(NamedTuple):
     metrics: dict[str, Tensor]
 
 
-def _is_flat(lowest: Tensor, highest: Tensor) -> Tensor:
+def is_flat(lowest: Tensor, highest: Tensor) -> Tensor:
+    """Whether values between these two are equal but for rounding."""
     return highest - lowest <= RESOLUTION * torch.maximum(lowest.abs(), highest.abs())
 
 
@@ -65,7 +66,7 @@ def moments(values_BT: Tensor, weights_BT: Tensor) -> tuple[Tensor, Tensor]:
     std = (weights_BT * (values_BT - mean) ** 2).sum().sqrt()
     lowest = torch.where(used_BT, values_BT, torch.inf).min()
     highest = torch.where(used_BT, values_BT, -torch.inf).max()
-    return mean, torch.where(_is_flat(lowest, highest), 0.0, std)
+    return mean, torch.where(is_flat(lowest, highest), 0.0, std)
 
 
 def centre(values_BT: Tensor, mask_BT: Tensor) -> Tensor:
@@ -110,7 +111,7 @@ def _group(rewards_B: Tensor, groups_B: Tensor) -> _Groups:
     means = empty.index_add(0, index_B, rewards_B) / sizes
     lowest = empty.scatter_reduce(0, index_B, rewards_B, "amin", include_self=False)
     highest = empty.scatter_reduce(0, index_B, rewards_B, "amax", include_self=False)
-    flat = _is_flat(lowest, highest)
+    flat = is_flat(lowest, highest)
     residual_B = torch.where(flat[index_B], 0.0, rewards_B - means[index_B])
     return _Groups(numbers, index_B, sizes, flat, residual_B)
 

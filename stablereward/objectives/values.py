@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from stablereward.objectives.advantages import is_flat
 from stablereward.objectives.objective import Loss
 
 
@@ -36,8 +37,8 @@ def value_loss(
 def explained_variance(values_BT: Tensor, returns_BT: Tensor, mask_BT: Tensor) -> Tensor:
     """1 - Var(R - V) / Var(R) over the tokens: 1 is a perfect critic, 0 a constant one.
 
-    NaN where all returns are equal: there is nothing to explain.
+    NaN where all returns are equal, rounding aside: there is nothing to explain.
     """
     returns, values = returns_BT[mask_BT], values_BT[mask_BT]
     explained = 1 - (returns - values).var(correction=0) / returns.var(correction=0)
-    return torch.where(returns.max() > returns.min(), explained, torch.nan)
+    return torch.where(is_flat(returns.min(), returns.max()), torch.nan, explained)

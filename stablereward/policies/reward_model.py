@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from stablereward.errors import ConfigError, ModelError
 from stablereward.policies.shipped import model_folder
-from stablereward.policies.token import _control_tokens, _device, _without
+from stablereward.policies.token import control_tokens_of, device_named, without_tokens
 from stablereward.types import Failure
 
 Inputs = Mapping[str, list[int]]
@@ -65,7 +65,7 @@ class RewardModel:
         self.tokens_read = 0
         self._text_config = model.config.get_text_config()
         self._pad_token_id: int | None = self._text_config.pad_token_id
-        self._control_tokens = _control_tokens(tokenizer, ())
+        self._control_tokens = control_tokens_of(tokenizer, ())
 
     @classmethod
     def load(
@@ -81,7 +81,7 @@ class RewardModel:
         `device` and `dtype` are those of `engines.hf.load_engine`. Raises ConfigError for a device or number
         type that is not there, and ModelError with the folder and the cause.
         """
-        where = _device(device)
+        where = device_named(device)
         chosen = dtype or ("float32" if where.type == "cpu" else "bfloat16")
         if chosen not in _NUMBERS:
             raise ConfigError(f"dtype is {chosen!r}; it must be one of {', '.join(_NUMBERS)}")
@@ -107,7 +107,7 @@ class RewardModel:
 
     def encode(self, question: str, response: str) -> Inputs:
         """One dialogue as tokens, without padding. Control tokens written out in the texts do not act."""
-        question, response = (_without(text, self._control_tokens) for text in (question, response))
+        question, response = (without_tokens(text, self._control_tokens) for text in (question, response))
         if self.tokenizer.chat_template is None:
             return dict(self.tokenizer(question, response))
         chat = [{"role": "user", "content": question}, {"role": "assistant", "content": response}]

@@ -88,7 +88,7 @@ class TokenPolicy(nn.Module):
         self.source = source
         self.tokenizer = getattr(processor, "tokenizer", processor)
         self.suppressed = _placeholder_ids(model.config)
-        self.control_tokens = _control_tokens(self.tokenizer, self.suppressed)
+        self.control_tokens = control_tokens_of(self.tokenizer, self.suppressed)
         self.stop_ids = _stop_ids(model, self.tokenizer)
         self.value_head: nn.Module | None = None
         self._encoded: OrderedDict[int, tuple[Prompt, EncodedPrompt]] = OrderedDict()
@@ -108,7 +108,7 @@ class TokenPolicy(nn.Module):
         Without `device` a GPU is used where there is one. Only safetensors are read. Raises ConfigError
         for a device that is not there and ModelError with the folder and the cause.
         """
-        where = _device(device)
+        where = device_named(device)
         if where.type == "cpu":
             keep_freed_memory()
         folder = model_folder(path_or_name)
@@ -194,7 +194,7 @@ class TokenPolicy(nn.Module):
     def _encode(self, prompt: Prompt) -> EncodedPrompt:
         where = _where(prompt)
         images = [load_image(image, where) for image in prompt.images]
-        text = _without(prompt.text, self.control_tokens)
+        text = without_tokens(prompt.text, self.control_tokens)
         content = [{"type": "image"} for _ in images] + [{"type": "text", "text": text}]
         plain = self.processor is self.tokenizer
         if plain and images:
@@ -305,7 +305,7 @@ class TokenPolicy(nn.Module):
         return logits_NV.log_softmax(-1)
 
 
-def _device(name: str | None) -> torch.device:
+def device_named(name: str | None) -> torch.device:
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -343,14 +343,14 @@ def _stop_ids(model: Any, tokenizer: Any) -> list[int]:
     return sorted(found)
 
 
-def _control_tokens(tokenizer: Any, placeholders: Sequence[int]) -> list[str]:
+def control_tokens_of(tokenizer: Any, placeholders: Sequence[int]) -> list[str]:
     """Every token that means something else than its letters, as text."""
     special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
     named = tokenizer.convert_ids_to_tokens(list(placeholders))
     return sorted({*tokenizer.all_special_tokens, *special, *named})
 
 
-def _without(text: str, control_tokens: Sequence[str]) -> str:
+def without_tokens(text: str, control_tokens: Sequence[str]) -> str:
     """Text from data must not act as a control token, so one written out in it is broken by a space."""
     for token in control_tokens:
         if len(token) > 1:

@@ -29,6 +29,7 @@ from stablereward.objectives.named import stable_reinforce
 from stablereward.objectives.objective import Objective
 from stablereward.objectives.ratios import pre_clipped_ratio, token_ratio
 from stablereward.recipes.measuring import Subject, generative_judge, measure
+from stablereward.recipes.possible import require_counts, require_positive, require_shares
 from stablereward.recipes.sources import Data, Toy, load, toy_annotator
 from stablereward.recipes.stages import (
     Difficulty,
@@ -184,22 +185,46 @@ def run(config: Config, *, resume: bool = False) -> Path:
 
 
 def _require_possible(config: Config) -> None:
-    """Raises ConfigError for counts that would fail only after hours."""
-    counts = {
-        "votes": min(config.votes, default=0),
-        "cold_start.batch_size": config.cold_start.batch_size,
-        "difficulty.num_tries": config.difficulty.num_tries,
-        "rl.num_updates": config.rl.num_updates,
-        "rl.prompts_per_batch": config.rl.prompts_per_batch,
-        "rl.num_generations": config.rl.num_generations,
-        "rl.updates_per_batch": config.rl.updates_per_batch,
-        "rl.num_iterations": config.rl.num_iterations,
-        "rl.max_completion_length": config.rl.max_completion_length,
-        "hardware.save_every": config.hardware.save_every,
-    }
-    for name, count in counts.items():
-        if count < 1:
-            raise ConfigError(f"{name} must be at least 1, not {count}")
+    """Raises ConfigError for settings that would fail only after hours, or train nothing."""
+    rl, sft = config.rl, config.cold_start
+    require_counts(
+        {
+            "votes": min(config.votes, default=0),
+            "cold_start.batch_size": sft.batch_size,
+            "difficulty.num_tries": config.difficulty.num_tries,
+            "rl.num_updates": rl.num_updates,
+            "rl.prompts_per_batch": rl.prompts_per_batch,
+            "rl.num_generations": rl.num_generations,
+            "rl.updates_per_batch": rl.updates_per_batch,
+            "rl.num_iterations": rl.num_iterations,
+            "rl.max_completion_length": rl.max_completion_length,
+            "hardware.save_every": config.hardware.save_every,
+        }
+    )
+    require_shares(
+        {
+            "difficulty.easy_share": config.difficulty.easy_share,
+            "rl.max_failure_rate": rl.max_failure_rate,
+            "rl.optim.warmup": rl.optim.warmup,
+            "rl.optim.final": rl.optim.final,
+            "rl.top_p": rl.top_p,
+            "cold_start.optim.warmup": sft.optim.warmup,
+            "cold_start.optim.final": sft.optim.final,
+        }
+    )
+    require_positive(
+        {
+            "cold_start.epochs": sft.epochs,
+            "cold_start.optim.learning_rate": sft.optim.learning_rate,
+            "cold_start.optim.max_grad_norm": sft.optim.max_grad_norm,
+            "rl.optim.learning_rate": rl.optim.learning_rate,
+            "rl.optim.max_grad_norm": rl.optim.max_grad_norm,
+            "rl.temperature": rl.temperature,
+            "rl.top_p": rl.top_p,
+            "stable.sigmas": config.stable.sigmas,
+            "stable.epsilon": config.stable.epsilon,
+        }
+    )
 
 
 def objective(stable: Stable) -> Objective:

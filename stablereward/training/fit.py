@@ -63,7 +63,7 @@ def fit(
     for number, batch in enumerate(batches, start + 1):
         rate = learning_rate(number)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("factor", 1.0)
         metrics, finite = gradient(batch)
         dropped = 0
         if not finite and mend is not None:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -14,7 +14,8 @@ class OptimConfig:
     """AdamW. `warmup` is a share of the updates; the rate ends at `final` times its peak.
 
     Gradients are clipped to `max_grad_norm`. With `max_grad_norm_ratio`, an update whose norm is above so
-    many times the median of the last fifty is skipped; 20 is a careful choice.
+    many times the median of the last fifty is skipped; 20 is a careful choice. A critic's head starts from
+    nothing and learns at `critic_factor` times the rate.
     """
 
     learning_rate: float = 1e-6
@@ -25,13 +26,23 @@ class OptimConfig:
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
     max_grad_norm_ratio: float | None = None
+    critic_factor: float = 10.0
 
 
-def adamw(parameters: Iterable[nn.Parameter], config: OptimConfig) -> torch.optim.AdamW:
-    """AdamW over the parameters that are trained."""
+def adamw(
+    parameters: Iterable[nn.Parameter], config: OptimConfig, *, critic: nn.Module | None = None
+) -> torch.optim.AdamW:
+    """AdamW over the parameters that are trained; those of a `critic` among them learn faster.
+
+    A group's "factor" is what `fit` multiplies the schedule's rate by.
+    """
+    faster = set() if critic is None else set(critic.parameters())
     trained = [p for p in parameters if p.requires_grad]
+    groups: list[dict[str, Any]] = [{"params": [p for p in trained if p not in faster], "factor": 1.0}]
+    if faster:
+        groups.append({"params": [p for p in trained if p in faster], "factor": config.critic_factor})
     return torch.optim.AdamW(
-        trained, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
+        groups, lr=config.learning_rate, betas=config.betas, weight_decay=config.weight_decay
     )
 
 

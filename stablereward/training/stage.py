@@ -55,7 +55,7 @@ def train(
     `mend` is asked for the healthy part of an update that is not finite (see `fit.fit`). A TrainingError
     leaves a checkpoint of the last whole update behind.
     """
-    optimizer = adamw(policy.parameters(), optim)
+    optimizer = adamw(policy.parameters(), optim, critic=policy.value_head)
     guard = Guard(run, stage, protection, max_grad_norm_ratio=optim.max_grad_norm_ratio, whole=whole)
     saved = _Saved(run, stage, policy, optimizer, guard)
     done = start = saved.resume()
