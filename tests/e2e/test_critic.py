@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from stablereward.data.prompts import r1_reward
-from stablereward.data.toy.analyses import looks
 from stablereward.data.toy.annotator import NoisyReader
 from stablereward.data.toy.pairs import pairs
 from stablereward.engines.hf import HFEngine
@@ -26,8 +25,8 @@ NUM_UPDATES = 30
 
 
 def looking(sample: Sample) -> Reward:
-    """1 for an analysis that looks, -1 for one that does not: known from its first words on."""
-    return Reward(value=1.0 if looks(sample.completion.text) else -1.0)
+    """1 for a text that looks, -1 for one that does not: known from its first words on."""
+    return Reward(value=1.0 if "Look:" in sample.completion.text else -1.0)
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +66,7 @@ def test_the_value_head_learns(divided: TokenPolicy) -> None:
         num_generations=8,
         updates_per_batch=1,
         max_completion_length=48,
+        temperature=0.5,
         optim=OptimConfig(learning_rate=1e-6, schedule="constant", critic_factor=5000.0),
     )
     prompts = [r1_reward(pair.preference()) for pair in pairs(8 * NUM_UPDATES, seed=2)]
@@ -75,7 +75,7 @@ def test_the_value_head_learns(divided: TokenPolicy) -> None:
     for _ in fit(
         policy.parameters(),
         collector.batches(prompts, seed=0),
-        lambda share: rl_loss(policy, objective, share),
+        lambda share: rl_loss(policy, objective, share, config.temperature),
         optimizer=adamw(policy.parameters(), config.optim, critic=policy.value_head),
         learning_rate=lambda update: learning_rate(config.optim, update, NUM_UPDATES),
     ):
