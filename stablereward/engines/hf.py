@@ -9,8 +9,8 @@ from torch import Tensor
 
 from stablereward.engines.engine import Sampling
 from stablereward.engines.prompt_cache import CopiedCache, PromptCache, SharedCache
-from stablereward.errors import ConfigError, DataError
-from stablereward.policies.token import TokenPolicy
+from stablereward.errors import DataError
+from stablereward.policies.token import TokenPolicy, device_named, number_named
 from stablereward.policies.tree import EncodedPrompt, join_media
 from stablereward.types import Completion, Failure, Prompt
 
@@ -238,12 +238,6 @@ def load_engine(
     `device` defaults to the GPU where there is one; `dtype` ("float32", "bfloat16", "float16") to
     bfloat16 on a GPU and float32 on a CPU. Raises ModelError.
     """
-    number = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    on_gpu = torch.cuda.is_available() if device is None else device != "cpu"
-    chosen = dtype or ("bfloat16" if on_gpu else "float32")
-    if chosen not in number:
-        raise ConfigError(f"dtype is {chosen!r}; it must be one of {', '.join(number)}")
-    policy = TokenPolicy.load(
-        path_or_name, device=device, dtype=number[chosen], trust_remote_code=trust_remote_code
-    )
+    number = number_named(dtype, device_named(device))
+    policy = TokenPolicy.load(path_or_name, device=device, dtype=number, trust_remote_code=trust_remote_code)
     return HFEngine(policy)

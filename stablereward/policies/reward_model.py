@@ -9,15 +9,13 @@ from pydantic import BaseModel, ValidationError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-from stablereward.errors import ConfigError, ModelError
+from stablereward.errors import ModelError
 from stablereward.policies.shipped import model_folder
-from stablereward.policies.token import control_tokens_of, device_named, without_tokens
+from stablereward.policies.token import control_tokens_of, device_named, number_named, without_tokens
 from stablereward.types import Failure
 
 Inputs = Mapping[str, list[int]]
 """What a tokenizer makes of a dialogue: `input_ids`, `attention_mask`, perhaps `token_type_ids`, each [T]."""
-
-_NUMBERS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 class _Config(BaseModel):
@@ -82,16 +80,14 @@ class RewardModel:
         type that is not there, and ModelError with the folder and the cause.
         """
         where = device_named(device)
-        chosen = dtype or ("float32" if where.type == "cpu" else "bfloat16")
-        if chosen not in _NUMBERS:
-            raise ConfigError(f"dtype is {chosen!r}; it must be one of {', '.join(_NUMBERS)}")
+        number = number_named(dtype, where)
         folder = model_folder(path_or_name)
         trust = {"trust_remote_code": trust_remote_code}
         try:
             model, found = AutoModelForSequenceClassification.from_pretrained(
                 folder,
                 config=AutoConfig.from_pretrained(folder, **trust),
-                dtype=_NUMBERS[chosen],
+                dtype=number,
                 use_safetensors=True,
                 output_loading_info=True,
                 **trust,

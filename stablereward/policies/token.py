@@ -34,6 +34,8 @@ NEVER = -1e9
 """The logit of a token that must not be sampled: probability exactly 0, and no infinities to propagate."""
 ENCODED_BYTES_KEPT = 2**29
 
+NUMBERS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
 _PROCESSOR_FILES = (".json", ".jinja", ".txt", ".model")
 _LOGIT_SCALES = ("logit_scale", "logits_scaling", "final_logit_softcapping")
 _UNSCALED = (None, 1, 1.0)
@@ -315,6 +317,14 @@ def device_named(name: str | None) -> torch.device:
         raise ConfigError(
             f"the device {name!r} cannot be used here; `stablereward doctor` lists devices"
         ) from error
+
+
+def number_named(name: str | None, device: torch.device) -> torch.dtype:
+    """A number type by name; without one bfloat16 on a GPU and float32 on a CPU. Raises ConfigError."""
+    chosen = name or ("float32" if device.type == "cpu" else "bfloat16")
+    if chosen not in NUMBERS:
+        raise ConfigError(f"dtype is {chosen!r}; it must be one of {', '.join(NUMBERS)}")
+    return NUMBERS[chosen]
 
 
 def _attends_to_everything(text_config: Any) -> bool:
