@@ -11,6 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stablereward.cli.judge import chosen_judge
+from stablereward.cli.options import (
+    ApiKeyEnv,
+    Device,
+    ImagesRoot,
+    MaxCompletionLength,
+    Model,
+    Server,
+    ServerModel,
+)
 from stablereward.cli.printing import printable
 from stablereward.errors import ConfigError, DataError
 from stablereward.types import Preference, Row
@@ -46,30 +55,22 @@ class _Pairs:
 def bench(
     benchmark: Annotated[str, typer.Option(metavar="NAME", help="A benchmark, or `toy`, the toy world.")],
     data: Annotated[Path | None, typer.Option(help="The benchmark's own file or folder.")] = None,
-    images_root: Annotated[Path | None, typer.Option(help="Where image paths in the file start.")] = None,
+    images_root: ImagesRoot = None,
     stand_in_images: Annotated[
         bool, typer.Option("--stand-in-images", help="Show drawn pictures where images are missing.")
     ] = False,
-    model: Annotated[
-        str | None, typer.Option(help="A model folder (a judge or a reward model), or `toy`.")
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu or cuda; without it, a GPU if there is one.")
-    ] = None,
-    server: Annotated[
-        str | None, typer.Option(metavar="URL", help="An OpenAI-compatible server in place of a model.")
-    ] = None,
-    server_model: Annotated[str | None, typer.Option(help="The model's name at the server.")] = None,
-    api_key_env: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Environment variable that holds the server's key.")
-    ] = None,
+    model: Model = None,
+    device: Device = None,
+    server: Server = None,
+    server_model: ServerModel = None,
+    api_key_env: ApiKeyEnv = None,
     votes: Annotated[int, typer.Option(min=1, help="Opinions for each order shown; one is greedy.")] = 1,
     orders: Annotated[Orders, typer.Option(help="Show both, the stored one, or one drawn by lot.")] = (
         Orders.both
     ),
     subset: Annotated[int | None, typer.Option(min=1, help="So many pairs, drawn by the seed.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of sampling, of drawn orders and of the subset.")] = 0,
-    max_completion_length: Annotated[int, typer.Option(min=1, help="Tokens of one opinion.")] = 1024,
+    max_completion_length: MaxCompletionLength = 1024,
     output: Annotated[
         Path | None, typer.Option(help="Folder of the results; without it, runs/bench/ and the names.")
     ] = None,

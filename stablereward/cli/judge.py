@@ -14,6 +14,15 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from stablereward.cli.options import (
+    ApiKeyEnv,
+    Device,
+    ImagesRoot,
+    MaxCompletionLength,
+    Model,
+    Server,
+    ServerModel,
+)
 from stablereward.cli.verdict import as_json, as_panel, in_words
 from stablereward.errors import ConfigError, DataError, StableRewardError
 from stablereward.types import Preference, Vote
@@ -37,26 +46,18 @@ def judge(
     preferences: Annotated[
         Path | None, typer.Option(help="A file of questions in any known format, in place of one question.")
     ] = None,
-    images_root: Annotated[Path | None, typer.Option(help="Where image paths in the file start.")] = None,
+    images_root: ImagesRoot = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most this many questions of the file.")] = None,
-    model: Annotated[
-        str | None, typer.Option(help="A model folder (a judge or a reward model), or `toy`.")
-    ] = None,
-    device: Annotated[
-        str | None, typer.Option(help="cpu or cuda; without it, a GPU if there is one.")
-    ] = None,
-    server: Annotated[
-        str | None, typer.Option(metavar="URL", help="An OpenAI-compatible server in place of a model.")
-    ] = None,
-    server_model: Annotated[str | None, typer.Option(help="The model's name at the server.")] = None,
-    api_key_env: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Environment variable that holds the server's key.")
-    ] = None,
+    model: Model = None,
+    device: Device = None,
+    server: Server = None,
+    server_model: ServerModel = None,
+    api_key_env: ApiKeyEnv = None,
     votes: Annotated[int, typer.Option(min=1, help="Opinions for each order shown.")] = 1,
     both_orders: Annotated[
         bool, typer.Option("--both-orders/--one-order", help="Show each response first once.")
     ] = True,
-    max_completion_length: Annotated[int, typer.Option(min=1, help="Tokens of one opinion.")] = 1024,
+    max_completion_length: MaxCompletionLength = 1024,
     json_wanted: Annotated[bool, typer.Option("--json", help="JSON on a terminal, too.")] = False,
 ) -> None:
     """Say which response is better, and why. In a pipe, each answer is one line of JSON."""
