@@ -35,14 +35,20 @@ class Trainer(GRPOTrainer):
 
 
 class Held(TrainerCallback):
-    """Waits for a command before every step and answers after it; the waiting is not timed."""
+    """Waits for a command before every step; the waiting is not timed.
+
+    The answer to a step is sent once the next could begin: until then the trainer loads data, and
+    would take the processor from whoever is on turn.
+    """
 
     def __init__(self, trainer: Trainer, job: Job, line: Line) -> None:
         self.trainer, self.job, self.line = trainer, job, line
         self.memory = Memory(job.device)
         self.remember = False
+        self.answer = {"ready": True, "torch": torch.__version__, "threads": torch.get_num_threads()}
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.line.send(self.answer)
         while (request := self.line.receive())["do"] != "step":
             self.line.send(gradient(self.trainer, self.job, request["file"]))
         self.remember = bool(request.get("memory"))
@@ -54,18 +60,15 @@ class Held(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         seconds = self.trainer.watch.now() - self.start
         if self.remember:
-            self.line.send(self.memory.stop())
+            self.answer = self.memory.stop()
             return
         phases = self.trainer.watch.take()
-        update = seconds - phases["before_update"]
-        self.line.send(
-            {
-                "step": seconds,
-                "rollout": phases["rollout"],
-                "update": update,
-                "tokens": self.trainer.tokens,
-            }
-        )
+        self.answer = {
+            "step": seconds,
+            "rollout": phases["rollout"],
+            "update": seconds - phases["before_update"],
+            "tokens": self.trainer.tokens,
+        }
 
 
 def gradient(trainer: Trainer, job: Job, file: str) -> dict[str, Any]:
@@ -141,5 +144,4 @@ def run(job: Job, line: Line) -> None:
     )
     trainer.watch = Stopwatch(job.device)
     trainer.add_callback(Held(trainer, job, line))
-    line.send({"ready": True, "torch": torch.__version__, "threads": torch.get_num_threads()})
     trainer.train()
