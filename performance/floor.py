@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
+from performance.device import Device
 from performance.work import Shape
 
 PATCHES_PER_TOKEN = 4
@@ -27,13 +28,11 @@ class Rates:
     bandwidth: float
 
 
-def _fastest(run: Callable[[], Any], device: str) -> float:
+def _fastest(run: Callable[[], Any], device: Device) -> float:
     def once() -> float:
-        start = time.perf_counter()
+        start = device.now()
         run()
-        if device.startswith("cuda"):
-            torch.cuda.synchronize()
-        return time.perf_counter() - start
+        return device.now() - start
 
     once()
     end = time.perf_counter() + SECONDS
@@ -43,17 +42,17 @@ def _fastest(run: Callable[[], Any], device: str) -> float:
     return best
 
 
-def measure(device: str, model: str) -> Rates:
-    """Probes the machine in the type that the model computes in: float32 on a CPU, bfloat16 on a GPU."""
-    dtype = torch.bfloat16 if device.startswith("cuda") else torch.float32
-    text = _config(model)["text_config"]
-    large = 8192 if device.startswith("cuda") else 1024
+def measure(device: Device, model: str) -> Rates:
+    """Probes the machine in the type that the model computes in."""
+    text, place = _config(model)["text_config"], device.place
+    large = 8192 if place == "cuda" else 1024
 
     def rate(rows: int, inner: int, columns: int) -> float:
-        a, b = (torch.rand(shape, device=device, dtype=dtype) for shape in ((rows, inner), (inner, columns)))
+        a = torch.rand((rows, inner), device=place, dtype=device.number)
+        b = torch.rand((inner, columns), device=place, dtype=device.number)
         return 2 * rows * inner * columns / _fastest(lambda: a @ b, device)
 
-    source = torch.rand(2**26, device=device)
+    source = torch.rand(2**26, device=place)
     target = torch.empty_like(source)
     copied = 2 * source.nbytes / _fastest(lambda: target.copy_(source), device)
     return Rates(
@@ -93,30 +92,18 @@ class Model:
 
     def __init__(self, model: str, width: int) -> None:
         config = _config(model)
-        self.text, self.vision, self.width = config["text_config"], config["vision_config"], width
-
-    @property
-    def head_size(self) -> int:
-        return int(self.text["hidden_size"] // self.text["num_attention_heads"])
-
-    @property
-    def layer_weights(self) -> int:
-        hidden, keys = self.text["hidden_size"], self.text["num_key_value_heads"] * self.head_size
-        attention = 2 * hidden * hidden + 2 * hidden * keys
-        return int(attention + 3 * hidden * self.text["intermediate_size"])
-
-    @property
-    def text_weights(self) -> int:
-        """All that a token is multiplied with, the output layer apart."""
-        return int(self.text["num_hidden_layers"]) * self.layer_weights
-
-    @property
-    def head_weights(self) -> int:
-        return int(self.text["hidden_size"] * self.text["vocab_size"])
+        text, self.vision, self.width = config["text_config"], config["vision_config"], width
+        self.layers, self.hidden = int(text["num_hidden_layers"]), int(text["hidden_size"])
+        self.keys = int(text["num_key_value_heads"]) * self.hidden // int(text["num_attention_heads"])
+        attention = 2 * self.hidden * self.hidden + 2 * self.hidden * self.keys
+        self.layer_weights = attention + 3 * self.hidden * int(text["intermediate_size"])
+        # All that a token is multiplied with, the output layer apart.
+        self.text_weights = self.layers * self.layer_weights
+        self.head_weights = self.hidden * int(text["vocab_size"])
 
     def attention(self, pairs: float) -> float:
         """Scores and sums over `pairs` of a token and one that it sees."""
-        return 4.0 * pairs * int(self.text["hidden_size"] * self.text["num_hidden_layers"])
+        return 4.0 * pairs * self.hidden * self.layers
 
     def image(self, tokens: int) -> float:
         """The vision tower on one image. Windowed layers see their window, the others the whole image."""
@@ -144,7 +131,7 @@ class Model:
 
     def rollout(self, shape: Shape) -> Cost:
         """Bytes: weights once a token written, a prompt's keys and values once a group, a sample's own."""
-        keys = 2 * self.text["num_key_value_heads"] * self.head_size * self.text["num_hidden_layers"]
+        keys = 2 * self.keys * self.layers
         own = shape.samples * shape.completion / 2 * keys
         shared = shape.prompts * shape.prompt * keys
         weights = self.text_weights + self.head_weights
@@ -156,13 +143,8 @@ class Model:
         return Cost(flops=3 * (self.reading(shape) + self.writing(shape)), bytes=7.0 * 4 * parameters)
 
 
-def floors(model: str, shape: Shape, parameters: int, rates: Rates, width: int) -> dict[str, Any]:
+def floors(model: str, shape: Shape, parameters: int, rates: Rates, device: Device) -> dict[str, Any]:
     """By phase: operations, bytes and the least seconds."""
-    counted = Model(model, width)
-    found = {}
-    for name, cost in (
-        ("rollout", counted.rollout(shape)),
-        ("update", counted.update(shape, parameters)),
-    ):
-        found[name] = {"flops": cost.flops, "bytes": cost.bytes, "seconds": cost.seconds(rates)}
-    return found
+    counted = Model(model, device.number.itemsize)
+    costs = {"rollout": counted.rollout(shape), "update": counted.update(shape, parameters)}
+    return {name: {**asdict(cost), "seconds": cost.seconds(rates)} for name, cost in costs.items()}

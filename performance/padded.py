@@ -10,8 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from performance.work import Question, Shape, fixed_rollouts, questions
+from performance.device import Device
+from performance.work import Job, fixed_rollouts, prompts_of
 from stablereward.policies.processor import load_processor
+from stablereward.types import Prompt
+
+Batch = dict[str, Tensor]
 
 
 def processor(folder: str) -> Any:
@@ -21,29 +25,32 @@ def processor(folder: str) -> Any:
     return made
 
 
-def chat(question: Question) -> list[dict[str, Any]]:
-    """One user turn: images, then text."""
-    parts: list[dict[str, Any]] = [{"type": "image"} for _ in question.images]
-    return [{"role": "user", "content": [*parts, {"type": "text", "text": question.text}]}]
-
-
-def padded(using: Any, asked: Sequence[Question], device: str) -> dict[str, Tensor]:
+def padded(using: Any, asked: Sequence[Prompt], place: str) -> Batch:
     """input_ids, attention_mask and media of the prompts, padded on the left."""
-    text = [using.apply_chat_template(chat(q), add_generation_prompt=True, tokenize=False) for q in asked]
-    images = [list(q.images) for q in asked] if any(q.images for q in asked) else None
+    text = []
+    for prompt in asked:
+        parts = [*({"type": "image"} for _ in prompt.images), {"type": "text", "text": prompt.text}]
+        chat = [{"role": "user", "content": parts}]
+        text.append(using.apply_chat_template(chat, add_generation_prompt=True, tokenize=False))
+    images = [list(p.images) for p in asked] if any(p.images for p in asked) else None
     made = using(text=text, images=images, padding=True, return_tensors="pt", add_special_tokens=False)
-    return {name: value.to(device) for name, value in made.items()}
+    return {name: value.to(place) for name, value in made.items()}
 
 
-def repeated(batch: dict[str, Tensor], copies: int) -> dict[str, Tensor]:
-    """Every prompt `copies` times in a row. All images of the batch have one size."""
-    num = len(batch["input_ids"])
-    several = {}
-    for name, value in batch.items():
-        one = value.reshape(num, -1, *value.shape[1:]) if name == "pixel_values" else value
-        many = one.repeat_interleave(copies, dim=0)
-        several[name] = many.flatten(0, 1) if name == "pixel_values" else many
-    return several
+def repeated(batch: Batch, copies: int) -> Batch:
+    """Every prompt `copies` times in a row, a row each: pixels become [B, patches, numbers] until `flat`.
+
+    All images of the batch have one size.
+    """
+    if "pixel_values" in batch:
+        pixels = batch["pixel_values"]
+        batch = {**batch, "pixel_values": pixels.view(len(batch["input_ids"]), -1, pixels.shape[-1])}
+    return {name: value.repeat_interleave(copies, dim=0) for name, value in batch.items()}
+
+
+def flat(batch: Batch) -> Batch:
+    """What `repeated` made as the model wants it."""
+    return {name: value.flatten(0, 1) if name == "pixel_values" else value for name, value in batch.items()}
 
 
 def banned(using: Any) -> list[int]:
@@ -52,8 +59,9 @@ def banned(using: Any) -> list[int]:
     return [using.tokenizer.convert_tokens_to_ids(name) for name in names]
 
 
-def fixed_batch(using: Any, shape: Shape, device: str, seed: int) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+def fixed_batch(using: Any, job: Job) -> tuple[Batch, Tensor, Tensor]:
     """The prompts repeated, completions [B, T] and advantages [B] that gradients are compared on."""
-    ids, advantages = fixed_rollouts(shape, seed)
-    prompts = repeated(padded(using, questions(shape, shape.prompts, seed), device), shape.group)
-    return prompts, torch.tensor(ids, device=device), torch.tensor(advantages, device=device)
+    shape, place = job.shape, Device(job.device).place
+    ids, advantages = fixed_rollouts(shape, job.seed)
+    prompts = repeated(padded(using, prompts_of(shape, shape.prompts, job.seed), place), shape.group)
+    return prompts, torch.tensor(ids, device=place), torch.tensor(advantages, device=place)

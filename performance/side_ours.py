@@ -7,17 +7,8 @@ from typing import Any
 
 import torch
 
-from performance.work import (
-    BETAS,
-    LEARNING_RATE,
-    Job,
-    Question,
-    fixed_rollouts,
-    questions,
-    require_length,
-    reward,
-)
-from performance.worker import Answer, Line, Request, Stopwatch, measured, serve, write_gradient
+from performance.work import BETAS, LEARNING_RATE, Job, fixed_rollouts, prompts_of, require_length, reward
+from performance.worker import Answer, Line, Request, Stopwatch, Work, Worker, write_gradient
 from stablereward.data.parsing import Verdict
 from stablereward.data.toy.pairs import pairs
 from stablereward.engines.engine import Sampling
@@ -36,8 +27,8 @@ from stablereward.training.rl import RLConfig, rl_loss
 from stablereward.training.sft import Demonstration, SFTConfig, sft_batches, sft_loss
 from stablereward.types import Completion, Failure, Preference, Prompt, Reward
 
-TOKEN_BUDGET = {False: RLConfig().token_budget, True: tiny().rl.token_budget}
-"""Tokens of a micro-batch: what the recipes use on a GPU and on a CPU."""
+GPU_TOKEN_BUDGET, CPU_TOKEN_BUDGET = RLConfig().token_budget, tiny().rl.token_budget
+"""Tokens of a micro-batch, as the recipes have them."""
 NEVER_STOPS = [-1]
 """No token has this id: completions run to the length limit."""
 OPTIM = OptimConfig(learning_rate=LEARNING_RATE, betas=BETAS)
@@ -62,22 +53,19 @@ def _reward(sample: Sample) -> Reward:
     return Reward(value=reward(sample.completion.text))
 
 
-def _prompts(made: Sequence[Question]) -> list[Prompt]:
-    return [Prompt(text=q.text, images=q.images) for q in made]
-
-
-class Ours:
+class Ours(Worker):
     """Everything that is ready before the first step."""
 
     def __init__(self, job: Job) -> None:
-        self.job, self.watch = job, Stopwatch(job.device)
-        self.policy = TokenPolicy.load(job.model, device=job.device, dtype=torch.float32)
+        super().__init__(job)
+        self.policy = TokenPolicy.load(job.model, device=self.device.place, dtype=torch.float32)
+        self.policy.compute_dtype = self.device.number
         self.policy.stop_ids = NEVER_STOPS
         if job.checkpointing:
             self.policy.model.gradient_checkpointing_enable()
         self.policy.train()
         shape = job.shape
-        self.prompts = _prompts(questions(shape, job.fresh * shape.prompts, job.seed))
+        self.prompts = prompts_of(shape, job.fresh * shape.prompts, job.seed)
         require_length([self.policy.encode(p).num_tokens for p in self.prompts[: shape.prompts]], shape)
         # One sample has no group to be compared with; its advantage is 0 and its cost the same.
         self.objective = replace(grpo(beta=0.0), min_group=min(2, shape.group))
@@ -93,7 +81,7 @@ class Ours:
                 num_generations=shape.group,
                 updates_per_batch=1,
                 max_completion_length=shape.completion,
-                token_budget=TOKEN_BUDGET[job.device == "cpu"],
+                token_budget=GPU_TOKEN_BUDGET if self.device.like_gpu else CPU_TOKEN_BUDGET,
                 optim=OPTIM,
             ),
         )
@@ -119,62 +107,68 @@ class Ours:
     def _demonstrations(self) -> Iterator[list[Any]]:
         shape = self.job.shape
         text = "a" + " a" * (shape.completion - 2)
-        made = questions(shape, self.job.fresh * shape.prompts, self.job.seed + 1)
-        shown = [Demonstration(prompt=p, text=text) for p in _prompts(made)]
+        made = prompts_of(shape, self.job.fresh * shape.prompts, self.job.seed + 1)
         config = SFTConfig(batch_size=shape.prompts, epochs=10**6)
+        shown = [Demonstration(prompt=p, text=text) for p in made]
         yield from sft_batches(self.policy, shown, config, self.job.seed)
 
-    def step(self, request: Request) -> Answer:
+    def step(self, request: Request) -> Work:
         """One RL step: rollouts, rewards, advantages and one update."""
 
-        def once() -> Answer:
+        def work() -> Answer:
             next(self.updates)
             self.watch.add("update", self.watch.now() - self._since)
             return {"tokens": self.engine.tokens}
 
-        return measured(self.job, self.watch, request, once)
+        return work
 
-    def sft(self, request: Request) -> Answer:
+    def sft(self, request: Request) -> Work:
         """One supervised step on `shape.prompts` demonstrations."""
 
-        def once() -> Answer:
+        def work() -> Answer:
             next(self.supervised)
             return {"tokens": self.job.shape.prompts * self.job.shape.completion}
 
-        return measured(self.job, self.watch, request, once)
+        return work
 
-    def gradient(self, request: Request) -> Answer:
+    def gradient(self, request: Request) -> Work:
         """Writes the gradient of fixed rollouts to `request["file"]`. Nothing is left out of the softmax."""
         shape, policy = self.job.shape, self.policy
         ids, advantages = fixed_rollouts(shape, self.job.seed)
-        made = _prompts(questions(shape, shape.prompts, self.job.seed))
-        groups = tuple(
-            Group(
-                prompt=policy.encode(prompt),
-                completions=tuple(tuple(c) for c in ids[n * shape.group : (n + 1) * shape.group]),
-            )
-            for n, prompt in enumerate(made)
-        )
-        kept, policy.suppressed = policy.suppressed, []
-        tree = policy.tree(groups)
-        logprobs_BT = policy(tree).logprobs_BT
-        advantages_BT = torch.tensor(advantages, device=logprobs_BT.device)[:, None].expand_as(logprobs_BT)
-        weights_BT = self.objective.reduction(tree.mask_BT)
-        loss = self.objective.loss(logprobs_BT, logprobs_BT.detach(), advantages_BT, weights_BT, tree.mask_BT)
-        loss.value.backward()  # type: ignore[no-untyped-call]
-        policy.suppressed = kept
-        return write_gradient(policy.model, request["file"])
+        prompts = prompts_of(shape, shape.prompts, self.job.seed)
+        completions = [tuple(map(tuple, ids[n : n + shape.group])) for n in range(0, len(ids), shape.group)]
+        groups = [
+            Group(prompt=policy.encode(prompt), completions=own)
+            for prompt, own in zip(prompts, completions, strict=True)
+        ]
 
-    def judge(self, request: Request) -> Answer:
+        def work() -> Answer:
+            kept, policy.suppressed = policy.suppressed, []
+            tree = policy.tree(groups)
+            logprobs_BT = policy(tree).logprobs_BT
+            policy.suppressed = kept
+            advantages_BT = torch.tensor(advantages, device=logprobs_BT.device)[:, None].expand_as(
+                logprobs_BT
+            )
+            weights_BT = self.objective.reduction(tree.mask_BT)
+            loss = self.objective.loss(
+                logprobs_BT, logprobs_BT.detach(), advantages_BT, weights_BT, tree.mask_BT
+            )
+            loss.value.backward()  # type: ignore[no-untyped-call]
+            return write_gradient(policy.model, request["file"])
+
+        return work
+
+    def judge(self, request: Request) -> Work:
         """`votes` opinions on each of `pairs` preferences: the toy's, or prompts of the shape's length."""
-        policy, shape, num = self.policy, self.job.shape, request["pairs"]
-        sampling = Sampling(temperature=1.0, max_completion_length=shape.completion, seed=request["seed"])
+        policy, shape, num, seed = self.policy, self.job.shape, request["pairs"], request["seed"]
+        sampling = Sampling(temperature=1.0, max_completion_length=shape.completion, seed=seed)
         judge = Generative(engine=self.engine, sampling=sampling)
         if request["toy"]:
             policy.stop_ids = [policy.tokenizer.eos_token_id]
-            shown = [pair.preference() for pair in pairs(num, seed=request["seed"], held_out=True)]
+            shown = [pair.preference() for pair in pairs(num, seed=seed, held_out=True)]
         else:
-            made = questions(shape, num, request["seed"])
+            made = prompts_of(shape, num, seed)
             shown = [Preference(question=q.text, responses=("", ""), images=q.images) for q in made]
             judge = replace(
                 judge,
@@ -182,13 +176,12 @@ class Ours:
                 parse=lambda text, num_responses: Verdict(choice=0),
             )
 
-        def once() -> Answer:
+        def work() -> Answer:
             blocking(judge.opinions(shown, votes=request["votes"]))
             return {"tokens": self.engine.tokens}
 
-        return measured(self.job, self.watch, request, once)
+        return work
 
 
 def run(job: Job, line: Line) -> None:
-    ours = Ours(job)
-    serve(line, {"step": ours.step, "sft": ours.sft, "gradient": ours.gradient, "judge": ours.judge})
+    Ours(job).serve(line)

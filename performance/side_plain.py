@@ -1,48 +1,50 @@
 """A careful script on transformers alone: `generate`, a padded forward in micro-batches, AdamW."""
 
-from typing import Any
-
 import torch
 from torch import Tensor
 from transformers import Qwen2_5_VLForConditionalGeneration
 
-from performance.padded import banned, fixed_batch, padded, processor, repeated
-from performance.work import BETAS, LEARNING_RATE, Job, Question, questions, require_length, reward
-from performance.worker import Answer, Line, Request, Stopwatch, measured, serve, write_gradient
+from performance.padded import Batch, banned, fixed_batch, flat, padded, processor, repeated
+from performance.work import BETAS, LEARNING_RATE, Job, prompts_of, require_length, reward
+from performance.worker import Answer, Line, Request, Work, Worker, write_gradient
 from stablereward.data.prompts import r1_reward
 from stablereward.data.toy.pairs import pairs
+from stablereward.types import Prompt
 
 PROMPTS_AT_ONCE = 20
-"""How many questions are judged in one `generate`."""
+"""How many prompts are judged in one `generate`."""
 
 
-class Plain:
+class Plain(Worker):
     """Everything that is ready before the first step."""
 
     def __init__(self, job: Job) -> None:
-        self.job, self.watch = job, Stopwatch(job.device)
+        super().__init__(job)
         self.processor = processor(job.model)
         self.model = Qwen2_5_VLForConditionalGeneration.from_pretrained(job.model, dtype=torch.float32)
-        self.model.to(job.device).train()
+        self.model.to(self.device.place).train()
         if job.checkpointing:
             self.model.gradient_checkpointing_enable()
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=LEARNING_RATE, betas=BETAS, weight_decay=0.0
         )
         shape = job.shape
-        self.prompts = iter(questions(shape, job.fresh * shape.prompts, job.seed))
-        first = padded(self.processor, questions(shape, shape.prompts, job.seed), "cpu")
+        self.prompts = iter(prompts_of(shape, job.fresh * shape.prompts, job.seed))
+        first = self._padded(prompts_of(shape, shape.prompts, job.seed))
         require_length(first["attention_mask"].sum(-1).tolist(), shape)
 
-    def _precision(self) -> torch.autocast:
-        kind = self.job.device.split(":")[0]
-        return torch.autocast(kind, torch.bfloat16, enabled=kind == "cuda")
+    def _padded(self, asked: list[Prompt]) -> Batch:
+        return padded(self.processor, asked, self.device.place)
+
+    def _next_prompts(self) -> list[Prompt]:
+        return [next(self.prompts) for _ in range(self.job.shape.prompts)]
 
     @torch.no_grad()
-    def _generate(self, batch: dict[str, Tensor], copies: int, *, stops: bool = False) -> Tensor:
+    def _generate(self, batch: Batch, copies: int, *, stops: bool = False) -> Tensor:
         """New tokens, [B · copies, T]."""
         suppress = banned(self.processor)
-        with self._precision():
+        self.model.eval()
+        with self.device.precision():
             out: Tensor = self.model.generate(
                 **batch,
                 num_return_sequences=copies,
@@ -53,9 +55,10 @@ class Plain:
                 max_new_tokens=self.job.shape.completion,
                 suppress_tokens=suppress[:-1] if stops else suppress,
             )
+        self.model.train()
         return out[:, batch["input_ids"].shape[1] :]
 
-    def _logprobs(self, prompts: dict[str, Tensor], ids_BT: Tensor) -> Tensor:
+    def _logprobs(self, prompts: Batch, ids_BT: Tensor) -> Tensor:
         """[B, T]"""
         length = ids_BT.shape[1]
         extended = {
@@ -63,110 +66,94 @@ class Plain:
             "attention_mask": _extended(prompts["attention_mask"], length, 1),
             "mm_token_type_ids": _extended(prompts["mm_token_type_ids"], length, 0),
         }
-        with self._precision():
+        with self.device.precision():
             logits_BTV = self.model(
                 **{**prompts, **extended}, logits_to_keep=length + 1, use_cache=False
             ).logits
         logprobs_BTV = logits_BTV[:, :-1].float().log_softmax(-1)
         return logprobs_BTV.gather(-1, ids_BT[..., None])[..., 0]
 
-    def _backward(self, prompts: dict[str, Tensor], ids_BT: Tensor, weights_BT: Tensor) -> None:
-        """Adds the gradient of -(weights · ratio).sum(), micro-batch by micro-batch."""
-        total = len(ids_BT)
-        size = min(self.job.micro_batch or total, total)
-        patches = len(prompts["pixel_values"]) // total if "pixel_values" in prompts else 0
-        for start in range(0, total, size):
+    def _backward(self, prompts: Batch, ids_BT: Tensor, advantages_B: Tensor) -> None:
+        """Adds the gradient of the clipped loss, micro-batch by micro-batch."""
+        size = self.job.micro_batch or len(ids_BT)
+        for start in range(0, len(ids_BT), size):
             rows = slice(start, start + size)
-            part = {
-                name: value[start * patches : (start + size) * patches]
-                if name == "pixel_values"
-                else value[rows]
-                for name, value in prompts.items()
-            }
+            part = flat({name: value[rows] for name, value in prompts.items()})
             logprobs_BT = self._logprobs(part, ids_BT[rows])
             ratio_BT = (logprobs_BT - logprobs_BT.detach()).exp()
-            clipped_BT = ratio_BT.clamp(0.8, 1.2)
-            weight_BT = weights_BT[rows]
-            (-torch.minimum(ratio_BT * weight_BT, clipped_BT * weight_BT).sum()).backward()  # type: ignore[no-untyped-call]
+            weight_B1 = advantages_B[rows, None] / ids_BT.numel()
+            surrogate_BT = torch.minimum(ratio_BT * weight_B1, ratio_BT.clamp(0.8, 1.2) * weight_B1)
+            (-surrogate_BT.sum()).backward()  # type: ignore[no-untyped-call]
 
     def _apply(self) -> None:
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
 
-    def _next_prompts(self) -> list[Question]:
-        return [next(self.prompts) for _ in range(self.job.shape.prompts)]
-
-    def step(self, request: Request) -> Answer:
+    def step(self, request: Request) -> Work:
         """One RL step: rollouts, rewards, advantages and one update."""
-        asked = self._next_prompts()
+        asked, group = self._next_prompts(), self.job.shape.group
 
-        def once() -> Answer:
+        def work() -> Answer:
             with self.watch.phase("rollout"):
-                batch = padded(self.processor, asked, self.job.device)
-                self.model.eval()
-                ids_BT = self._generate(batch, self.job.shape.group)
-                self.model.train()
+                batch = self._padded(asked)
+                ids_BT = self._generate(batch, group)
             texts = self.processor.tokenizer.batch_decode(ids_BT, skip_special_tokens=True)
-            rewards_NG = torch.tensor([reward(t) for t in texts]).view(-1, self.job.shape.group)
-            centred_NG = rewards_NG - rewards_NG.mean(1, keepdim=True)
-            advantages_B = (centred_NG / (rewards_NG.std(1, keepdim=True) + 1e-4)).flatten()
+            rewards_NG = torch.tensor([reward(t) for t in texts]).view(-1, group)
+            # A group of one has no spread; its advantage is 0 and its cost the same.
+            spread_N1 = rewards_NG.std(1, keepdim=True, correction=min(1, group - 1))
+            advantages_NG = (rewards_NG - rewards_NG.mean(1, keepdim=True)) / (spread_N1 + 1e-4)
             with self.watch.phase("update"):
-                weights_BT = (advantages_B[:, None] / ids_BT.numel()).to(ids_BT.device).expand(ids_BT.shape)
-                self._backward(repeated(batch, self.job.shape.group), ids_BT, weights_BT)
+                self._backward(repeated(batch, group), ids_BT, advantages_NG.flatten().to(ids_BT.device))
                 self._apply()
             return {"tokens": ids_BT.numel()}
 
-        return measured(self.job, self.watch, request, once)
+        return work
 
-    def sft(self, request: Request) -> Answer:
+    def sft(self, request: Request) -> Work:
         """One supervised step on `shape.prompts` demonstrations."""
-        asked, shape = self._next_prompts(), self.job.shape
-        text = "a" + " a" * (shape.completion - 2) + "<|im_end|>"
+        asked = self._next_prompts()
+        text = "a" + " a" * (self.job.shape.completion - 2) + "<|im_end|>"
 
-        def once() -> Answer:
-            batch = padded(self.processor, asked, self.job.device)
+        def work() -> Answer:
+            batch = self._padded(asked)
             ids_1T = self.processor.tokenizer([text], return_tensors="pt", add_special_tokens=False).input_ids
-            logprobs_BT = self._logprobs(batch, ids_1T.to(self.job.device).expand(len(asked), -1))
+            logprobs_BT = self._logprobs(batch, ids_1T.to(self.device.place).expand(len(asked), -1))
             (-logprobs_BT.mean()).backward()  # type: ignore[no-untyped-call]
             self._apply()
             return {"tokens": logprobs_BT.numel()}
 
-        return measured(self.job, self.watch, request, once)
+        return work
 
-    def gradient(self, request: Request) -> Answer:
+    def gradient(self, request: Request) -> Work:
         """Writes the gradient of fixed rollouts to `request["file"]`."""
-        batch = fixed_batch(self.processor, self.job.shape, self.job.device, self.job.seed)
-        prompts, ids_BT, advantages_B = batch
-        self._backward(prompts, ids_BT, (advantages_B[:, None] / ids_BT.numel()).expand(ids_BT.shape))
-        return write_gradient(self.model, request["file"])
 
-    def judge(self, request: Request) -> Answer:
+        def work() -> Answer:
+            self._backward(*fixed_batch(self.processor, self.job))
+            return write_gradient(self.model, request["file"])
+
+        return work
+
+    def judge(self, request: Request) -> Work:
         """`votes` completions of each prompt by `num_return_sequences`, or by as many calls with one."""
-        asked, votes = self._to_judge(request), request["votes"]
-        self.model.eval()
-        end = self.processor.tokenizer.eos_token_id
+        num, seed, votes = request["pairs"], request["seed"], request["votes"]
+        toy = [r1_reward(pair.preference()) for pair in pairs(num, seed=seed, held_out=True)]
+        asked = toy if request["toy"] else prompts_of(self.job.shape, num, seed)
+        calls = [1] * votes if request["one_by_one"] else [votes]
+        tokenizer = self.processor.tokenizer
 
-        def once() -> Answer:
+        def work() -> Answer:
             tokens = 0
-            for start in range(0, len(asked), PROMPTS_AT_ONCE):
-                for copies in [1] * votes if request["one_by_one"] else [votes]:
-                    batch = padded(self.processor, asked[start : start + PROMPTS_AT_ONCE], self.job.device)
+            for start in range(0, num, PROMPTS_AT_ONCE):
+                for copies in calls:
+                    batch = self._padded(asked[start : start + PROMPTS_AT_ONCE])
                     ids_BT = self._generate(batch, copies, stops=request["toy"])
-                    before_end_BT = (ids_BT == end).cumsum(-1) == 0
+                    before_end_BT = (ids_BT == tokenizer.eos_token_id).cumsum(-1) == 0
                     tokens += int((before_end_BT.sum(-1) + 1).clamp(max=ids_BT.shape[1]).sum())
-                    self.processor.tokenizer.batch_decode(ids_BT, skip_special_tokens=True)
+                    tokenizer.batch_decode(ids_BT, skip_special_tokens=True)
             return {"tokens": tokens}
 
-        return measured(self.job, self.watch, request, once)
-
-    def _to_judge(self, request: Request) -> list[Question]:
-        if not request["toy"]:
-            return questions(self.job.shape, request["pairs"], request["seed"])
-        made = [
-            r1_reward(p.preference()) for p in pairs(request["pairs"], seed=request["seed"], held_out=True)
-        ]
-        return [Question(text=p.text, images=p.images) for p in made]  # type: ignore[arg-type]
+        return work
 
 
 def _extended(values_BP: Tensor, length: int, value: int) -> Tensor:
@@ -174,5 +161,4 @@ def _extended(values_BP: Tensor, length: int, value: int) -> Tensor:
 
 
 def run(job: Job, line: Line) -> None:
-    plain: Any = Plain(job)
-    serve(line, {"step": plain.step, "sft": plain.sft, "gradient": plain.gradient, "judge": plain.judge})
+    Plain(job).serve(line)

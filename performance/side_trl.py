@@ -8,9 +8,10 @@ from datasets import Dataset, Image, List
 from transformers import Qwen2_5_VLForConditionalGeneration, TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
-from performance.padded import banned, fixed_batch, processor
-from performance.work import BETAS, LEARNING_RATE, Job, questions, reward
-from performance.worker import Line, Memory, Stopwatch, write_gradient
+from performance.device import Device
+from performance.padded import banned, fixed_batch, flat, processor
+from performance.work import BETAS, LEARNING_RATE, Job, prompts_of, reward
+from performance.worker import Answer, Line, Stopwatch, write_gradient
 
 
 def _reward(completions: list[Any], **_: Any) -> list[float]:
@@ -43,24 +44,22 @@ class Held(TrainerCallback):
 
     def __init__(self, trainer: Trainer, job: Job, line: Line) -> None:
         self.trainer, self.job, self.line = trainer, job, line
-        self.memory = Memory(job.device)
-        self.remember = False
-        self.answer = {"ready": True, "torch": torch.__version__, "threads": torch.get_num_threads()}
+        self.device = Device(job.device)
+        self.held: int | None = None
+        self.answer: Answer = {"ready": True}
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.line.send(self.answer)
-        while (request := self.line.receive())["do"] != "step":
+        while (request := self.line.recv())["do"] != "step":
             self.line.send(gradient(self.trainer, self.job, request["file"]))
-        self.remember = bool(request.get("memory"))
         self.trainer.watch.take()
-        if self.remember:
-            self.memory.start()
+        self.held = self.device.start_memory() if request.get("memory") else None
         self.start = self.trainer.watch.now()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         seconds = self.trainer.watch.now() - self.start
-        if self.remember:
-            self.answer = self.memory.stop()
+        if self.held is not None:
+            self.answer = self.device.memory_since(self.held)
             return
         phases = self.trainer.watch.take()
         self.answer = {
@@ -71,22 +70,21 @@ class Held(TrainerCallback):
         }
 
 
-def gradient(trainer: Trainer, job: Job, file: str) -> dict[str, Any]:
+def gradient(trainer: Trainer, job: Job, file: str) -> Answer:
     """Writes the gradient of TRL's loss on fixed rollouts."""
-    prompts, ids_BT, advantages_B = fixed_batch(trainer.processing_class, job.shape, job.device, job.seed)
-    kinds = prompts["mm_token_type_ids"]
+    prompts, ids_BT, advantages_B = fixed_batch(trainer.processing_class, job)
+    kinds_BT = torch.zeros_like(ids_BT)
     inputs: dict[str, Any] = {
+        **flat(prompts),
         "prompt_ids": prompts["input_ids"],
         "prompt_mask": prompts["attention_mask"],
         "completion_ids": ids_BT,
         "completion_mask": torch.ones_like(ids_BT),
         "advantages": advantages_B,
-        "mm_token_type_ids": torch.cat([kinds, torch.zeros_like(ids_BT)], dim=1),
+        "mm_token_type_ids": torch.cat([prompts["mm_token_type_ids"], kinds_BT], dim=1),
         "num_items_in_batch": torch.tensor(ids_BT.numel()),
+        "num_images": [1] * len(ids_BT) if job.shape.image else None,
     }
-    if "pixel_values" in prompts:
-        inputs |= {name: prompts[name] for name in ("pixel_values", "image_grid_thw")}
-        inputs["num_images"] = [1] * len(ids_BT)
     before, trainer.current_gradient_accumulation_steps = trainer.current_gradient_accumulation_steps, 1
     trainer._compute_loss(trainer.model, inputs).backward()
     trainer.current_gradient_accumulation_steps = before
@@ -94,7 +92,7 @@ def gradient(trainer: Trainer, job: Job, file: str) -> dict[str, Any]:
 
 
 def _dataset(job: Job) -> Dataset:
-    made = questions(job.shape, job.fresh * job.shape.prompts, job.seed)
+    made = prompts_of(job.shape, job.fresh * job.shape.prompts, job.seed)
     rows = {"prompt": [[{"role": "user", "content": q.text}] for q in made]}
     if not job.shape.image:
         return Dataset.from_dict(rows)
@@ -105,7 +103,7 @@ def _dataset(job: Job) -> Dataset:
 def run(job: Job, line: Line) -> None:
     """Trains until no more commands come."""
     model = Qwen2_5_VLForConditionalGeneration.from_pretrained(job.model, dtype=torch.float32)
-    using = processor(job.model)
+    using, device = processor(job.model), Device(job.device)
     micro_batch = job.micro_batch or job.shape.samples
     config = GRPOConfig(
         output_dir=tempfile.mkdtemp(),
@@ -124,9 +122,9 @@ def run(job: Job, line: Line) -> None:
         weight_decay=0.0,
         max_grad_norm=1.0,
         generation_kwargs={"suppress_tokens": banned(using)},
-        bf16=job.device != "cpu",
+        bf16=device.like_gpu,
         gradient_checkpointing=job.checkpointing,
-        use_cpu=job.device == "cpu",
+        use_cpu=device.place == "cpu",
         use_vllm=False,
         shuffle_dataset=False,
         logging_strategy="no",
@@ -142,6 +140,6 @@ def run(job: Job, line: Line) -> None:
         reward_funcs=_reward,
         train_dataset=_dataset(job),
     )
-    trainer.watch = Stopwatch(job.device)
+    trainer.watch = Stopwatch(device)
     trainer.add_callback(Held(trainer, job, line))
     trainer.train()

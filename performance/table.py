@@ -3,10 +3,12 @@
 import json
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+SIDES = ("ours", "plain", "trl")
 MIB = 2**20
 
 
@@ -18,6 +20,8 @@ def markdown(result: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {number}" for name, number in machine.get("trl", machine["ours"]).items())
     if result.get("fast"):
         where = "a fast run, which is no measurement, on " + where
+    if result.get("device") == "rehearsal":
+        where = "a CPU to rehearse a GPU's run with a shrunk model: " + where
     return f"Measured on {where}, {machine['threads']} threads; model {result['size']}; {versions}.\n\n{made}"
 
 
@@ -33,29 +37,25 @@ def _times(values: dict[str, float]) -> str:
 def _compare(result: dict[str, Any]) -> str:
     times, more = [], []
     for name, shape in result["shapes"].items():
+        supervised = {side: {"sft": found["step"]} for side, found in shape["sft"].items()}
+        against_supervised = {"plain": {"sft": shape["sft_ratio"]["step"]}} if shape["sft_ratio"] else {}
         for phase in ("step", "rollout", "update", "sft"):
-            found = shape["sft"] if phase == "sft" else shape["steps"]
-            key = "step" if phase == "sft" else phase
-            against = {"plain": shape["sft_ratio"]} if phase == "sft" else shape["ratios"]
-            row = [
-                name,
-                phase,
-                *(_times(found[s][key]) if s in found else "" for s in ("ours", "plain", "trl")),
-            ]
-            row += [_times(against[s][key]) + " ×" if against.get(s) else "" for s in ("plain", "trl")]
+            found = supervised if phase == "sft" else shape["steps"]
+            against = against_supervised if phase == "sft" else shape["ratios"]
+            row = [name, phase, *(_times(found[s][phase]) if s in found else "" for s in SIDES)]
+            row += [_times(against[s][phase]) + " ×" if s in against else "" for s in SIDES[1:]]
             times.append(row)
         for side, rates in shape["rates"].items():
-            memory = shape["memory"][side]
+            memory = (shape["memory"][side][key]["median"] / MIB for key in ("bytes_growth", "bytes_peak"))
             more.append(
                 [
                     name,
                     side,
-                    f"{memory['bytes_growth']['median'] / MIB:.0f}",
-                    f"{memory['bytes_peak']['median'] / MIB:.0f}",
+                    *(f"{size:.0f}" for size in memory),
                     f"{rates['tokens_per_second']:.0f}",
                     *(f"{rates['distance'][phase]:.1f} ×" for phase in ("rollout", "update")),
                     *(f"{100 * rates['mfu'][phase]:.1f} %" for phase in ("rollout", "update")),
-                    f"{shape['gradient_gap'].get(side, 0):.1g}" if shape["gradient_gap"] else "",
+                    f"{shape['gradient_gap'].get(side, 0):.1g}",
                 ]
             )
     times_header = ("tokens", "seconds of", "ours", "plain", "TRL", "ours against plain", "against TRL")
@@ -67,17 +67,21 @@ def _compare(result: dict[str, Any]) -> str:
 
 
 def _growth(result: dict[str, Any]) -> str:
-    rows = []
+    rows, falls = [], []
     for axis, points in result["axes"].items():
-        for point in points:
-            steps = point["steps"]
-            per_sample = steps["ours"]["step"]["median"] / point["samples"]
-            row = [axis, str(point["value"]), f"{1000 * per_sample:.3g}"]
-            row += [_times(steps[s]["step"]) if s in steps else "" for s in ("ours", "trl")]
-            first = points[0]["steps"]["ours"]["step"]["median"]
-            rows.append([*row, f"{steps['ours']['step']['median'] / first:.2f}"])
-    header = ("axis", "value", "ours, ms per sample", "ours, s", "TRL, s", "ours over its first")
-    return _rows(header, rows)
+        for side in SIDES:
+            per_sample: dict[int, float] = {}
+            for point in (point for point in points if side in point["steps"]):
+                step = point["steps"][side]["step"]
+                per_sample[point["value"]] = step["median"] / point["samples"]
+                over = [f"{_times(ratio)} × {base}" for base, ratio in point["over"][side].items()]
+                shown = f"{1000 * per_sample[point['value']]:.3g}"
+                rows.append([axis, str(point["value"]), side, _times(step), shown, "; ".join(over)])
+            rises = [f"{a} to {b}" for a, b in pairwise(per_sample) if per_sample[b] >= per_sample[a]]
+            if len(per_sample) > 1:
+                verdict = f"does not fall from {', '.join(rises)}" if rises else "falls at every value"
+                falls.append(f"- Time per sample along {axis}, {side}: {verdict}.\n")
+    return _rows(("axis", "value", "side", "s", "ms per sample", "times"), rows) + "\n" + "".join(falls)
 
 
 def _judging(result: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 import random
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from math import isqrt
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,10 @@ from PIL import Image, ImageDraw
 from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
+from performance.device import Device
 from stablereward.policies import tiny
 from stablereward.policies.processor import ImageOnlyQwen2_5VLProcessor
+from stablereward.types import Prompt
 
 PIXELS = 28
 """Side of the square that becomes one image token."""
@@ -49,6 +51,18 @@ SHAPES = {
 }
 
 
+def small(shape: Shape) -> Shape:
+    """A shape of the same kind that takes no time."""
+    return replace(
+        shape,
+        prompt=min(shape.prompt, 100),
+        completion=min(shape.completion, 6),
+        prompts=2,
+        group=min(shape.group, 4),
+        image=min(shape.image, 64),
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """All that a worker is told. `fresh` is how many steps' worth of prompts it makes, none used twice."""
@@ -62,30 +76,15 @@ class Job:
     checkpointing: bool = False
     seed: int = 0
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
-    @classmethod
-    def of(cls, given: dict[str, Any]) -> "Job":
-        return cls(**{**given, "shape": Shape(**given["shape"])})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """A prompt before any side has touched it."""
-
-    text: str
-    images: tuple[Image.Image, ...]
-
-
-def questions(shape: Shape, num: int, seed: int) -> list[Question]:
+def prompts_of(shape: Shape, num: int, seed: int) -> list[Prompt]:
     """`num` prompts of exactly `shape.prompt` tokens, no two alike."""
     rng = random.Random(seed)
     words = shape.prompt - TEMPLATE_TOKENS - (shape.image + IMAGE_BORDER if shape.image else 0)
     if words < 1:
         raise ValueError(f"a prompt of {shape.prompt} tokens has no room for an image of {shape.image}")
     return [
-        Question(
+        Prompt(
             text="a" + "".join(rng.choices(WORDS, k=words - 1)),
             images=(picture(shape.image, rng),) if shape.image else (),
         )
@@ -139,18 +138,25 @@ SIZES = {
 """From config.json of Qwen2.5-0.5B, Qwen2.5-VL-3B-Instruct and Qwen2.5-VL-7B-Instruct."""
 
 
-def config(size: Size, tokenizer: Any) -> Any:
-    """The checkpoint's shapes with the toy tokenizer's special tokens."""
+def config(size: Size, tokenizer: Any, shrink: int = 1) -> Any:
+    """The checkpoint's shapes with the toy tokenizer's special tokens.
+
+    With `shrink` so many times fewer layers, narrower and with fewer words, but with as many query heads to
+    a key, and with layers of both kinds in the vision tower: those that see a window and the whole image.
+    """
     token_id = tokenizer.convert_tokens_to_ids
-    half = size.hidden // size.heads // 2
+    keys = max(1, size.keys // shrink)
+    heads = size.heads // size.keys * keys
+    half = size.hidden // shrink // heads // 2
+    depth, whole = 32 // shrink, max(2, 8 // shrink)
     return Qwen2_5_VLConfig(
         text_config={
-            "vocab_size": size.vocabulary,
-            "hidden_size": size.hidden,
-            "intermediate_size": size.mlp,
-            "num_hidden_layers": size.layers,
-            "num_attention_heads": size.heads,
-            "num_key_value_heads": size.keys,
+            "vocab_size": size.vocabulary // shrink,
+            "hidden_size": size.hidden // shrink,
+            "intermediate_size": size.mlp // shrink,
+            "num_hidden_layers": size.layers // shrink,
+            "num_attention_heads": heads,
+            "num_key_value_heads": keys,
             "max_position_embeddings": 32_768,
             "rope_parameters": {
                 "rope_type": "default",
@@ -163,13 +169,13 @@ def config(size: Size, tokenizer: Any) -> Any:
             "tie_word_embeddings": size.tied,
         },
         vision_config={
-            "depth": 32,
-            "hidden_size": 1280,
-            "intermediate_size": 3420,
-            "num_heads": 16,
-            "out_hidden_size": size.hidden,
+            "depth": depth,
+            "hidden_size": 1280 // shrink,
+            "intermediate_size": 3420 // shrink,
+            "num_heads": 16 // shrink,
+            "out_hidden_size": size.hidden // shrink,
             "window_size": 112,
-            "fullatt_block_indexes": [7, 15, 23, 31],
+            "fullatt_block_indexes": list(range(whole - 1, depth, whole)),
         },
         image_token_id=token_id("<|image_pad|>"),
         video_token_id=token_id("<|video_pad|>"),
@@ -179,15 +185,16 @@ def config(size: Size, tokenizer: Any) -> Any:
     )
 
 
-def create(folder: Path, size: str, device: str = "cpu") -> None:
+def create(folder: Path, size: str, device: Device) -> None:
     """Writes a model of random weights with its processor: `tiny`, or a name in SIZES (in bfloat16)."""
     tokenizer = tiny.train_tokenizer(tiny.toy_corpus(200))
     if size == "tiny":
         model = tiny.qwen2_5_vl(tokenizer)
     else:
+        shapes = config(SIZES[size], tokenizer, device.shrink)
         torch.manual_seed(0)
-        with torch.device(device):
-            model = Qwen2_5_VLForConditionalGeneration(config(SIZES[size], tokenizer)).to(torch.bfloat16)
+        with torch.device(device.place):
+            model = Qwen2_5_VLForConditionalGeneration(shapes).to(torch.bfloat16)
         model.generation_config.eos_token_id = [tokenizer.eos_token_id]
         model.generation_config.pad_token_id = tokenizer.pad_token_id
     images = Qwen2VLImageProcessorPil(min_pixels=PIXELS**2 * 4, max_pixels=PIXELS**2 * 4096)

@@ -1,23 +1,35 @@
 """What the machine has and what fits on it."""
 
 from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
 
 import pytest
 
 from stablereward.cli import main
-from stablereward.cli.doctor import devices, libraries
-from stablereward.cli.memory import SIZES, Size, judging, training
+from stablereward.cli.devices import ROOM, Device, device_of, devices
+from stablereward.cli.doctor import libraries
+from stablereward.cli.memory import PUBLISHED, judging, training
+from stablereward.cli.plan import Planner, remedies, warning
+from stablereward.errors import ConfigError
+from stablereward.policies.shipped import model_folder
+from stablereward.recipes.r1_reward import Config, tiny
+from stablereward.training.outline import Outline
 
-SMALL = Size(name="small", parameters=1e9, layers=2, hidden=100, keys=50, mlp=300)
-LOGITS = 3 * 4 * 2**25
+TOY = ["--plan", "r1_reward", "--set", "model=toy", "--set", "data.toy.num_train=4"]
 
 
-def test_the_core_works_here(capsys: pytest.CaptureFixture[str]) -> None:
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[object, str, str]:
     with pytest.raises(SystemExit) as end:
-        main(["doctor"])
-    out = capsys.readouterr().out
-    assert end.value.code == 0
-    assert "train in full" in out and all(size.name in out for size in SIZES)
+        main(["doctor", *arguments])
+    captured = capsys.readouterr()
+    return end.value.code, captured.out, captured.err
+
+
+@pytest.mark.slow
+def test_the_core_works_here(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys)
+    assert code == 0
+    assert "train in full" in out and all(name in out for name in PUBLISHED)
 
 
 def test_every_requirement_is_looked_up() -> None:
@@ -36,23 +48,87 @@ def test_the_last_device_is_the_processor() -> None:
     *gpus, cpu = devices()
     assert not cpu.gpu and cpu.memory > 2**30
     assert all(gpu.gpu for gpu in gpus)
+    assert device_of("cpu") == cpu
+    with pytest.raises(ConfigError, match="the memory of 'meta' is not known"):
+        device_of("meta")
 
 
-def test_memory_to_judge_by_hand() -> None:
-    cache = 2 * 2 * 50 * 65_536
-    assert judging(SMALL, gpu=True) == 2 * (1e9 + cache)
-    assert judging(SMALL, gpu=False) == 4 * (1e9 + cache)
+def test_a_device_keeps_room() -> None:
+    device = Device("a GPU", 100, gpu=True)
+    assert device.fits(100 * ROOM) and not device.fits(100 * ROOM + 1)
 
 
-def test_memory_to_train_by_hand() -> None:
-    activations = 16_384 * (2 * 100 + 8 * 100 + 4 * 300)
-    assert training(SMALL, gpu=False, lora=False) == pytest.approx(16e9 + 4 * activations + LOGITS)
-    assert training(SMALL, gpu=True, lora=False) == pytest.approx(18e9 + 2 * activations + LOGITS)
-    assert training(SMALL, gpu=True, lora=True) == pytest.approx(6.16e9 + 2 * activations + LOGITS)
+def test_published_shapes_are_of_the_size_in_their_name() -> None:
+    counts = {name: Outline(shapes().config).num_parameters() for name, shapes in PUBLISHED.items()}
+    assert counts == {
+        "Qwen2.5-0.5B": 494_032_768,
+        "Qwen2.5-VL-3B": 3_754_622_976,
+        "Qwen2.5-VL-7B": 8_292_166_656,
+    }
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: size.name)
-@pytest.mark.parametrize("gpu", [True, False])
-def test_less_work_needs_less_memory(size: Size, gpu: bool) -> None:
-    lora, full = (training(size, gpu=gpu, lora=lora) for lora in (True, False))
-    assert judging(size, gpu=gpu) < lora < full
+def test_less_work_needs_less_memory() -> None:
+    shapes = PUBLISHED["Qwen2.5-0.5B"]()
+    for gpu in (True, False):
+        lora, full = (training(shapes, gpu=gpu, lora=lora) for lora in (True, False))
+        assert judging(shapes, gpu=gpu) < lora < full
+
+
+def test_a_plan_that_fits(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, *TOY, "--gpu", "80")
+    assert code == 0
+    assert out.splitlines()[-1].startswith("fits: rl needs ")
+    assert all(word in out for word in ("cold_start", "difficulty", "measurement", "keys and values", "peak"))
+    assert "the longest of the first 4" in out
+
+
+def test_a_plan_that_does_not_fit_says_what_would_help(capsys: pytest.CaptureFixture[str]) -> None:
+    big = ["--set", "rl.max_completion_length=1800", "--set", "rl.token_budget=65536"]
+    code, out, err = run(capsys, *TOY, *big, "--gpu", "1")
+    assert code == 1
+    assert err.startswith("error: does not fit: rl needs ") and err.count("\n") == 1
+    helps = [line for line in out.splitlines() if line.startswith("  --set")]
+    assert "hardware.gradient_checkpointing=true" in helps[0]
+
+
+@pytest.mark.slow
+def test_what_would_help_is_planned_and_cheapest_first() -> None:
+    planner = Planner("r1_reward", None, TOY[3::2], gpu=1)
+    planner.device = Device("a GPU", 1, gpu=True)
+    before, found = planner.plan(), list(remedies(planner, planner.plan()))
+    peaks = [before.worst.peak, *(stage.peak for _, stage in found)]
+    assert peaks == sorted(peaks, reverse=True) and len(set(peaks)) == len(peaks)
+    changes = [change.removeprefix("--set ") for change, _ in found]
+    assert changes[0] == "hardware.gradient_checkpointing=true"
+    assert planner.plan(changes[:1]).worst == found[0][1]
+
+
+def test_a_folder_with_a_config_alone_is_planned(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_bytes((model_folder("toy") / "config.json").read_bytes())
+    settings = ["--plan", "r1_reward", "--set", f"model={tmp_path}", "--gpu", "80"]
+    code, out, _ = run(capsys, *settings)
+    assert code == 0 and "prompts of 1024 tokens, 3072 image patches" in out and "no tokenizer" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["--plan", "r1_rewrd"], 2, "did you mean r1_reward"),
+        (["--plan", "toy_base"], 2, "cannot be planned"),
+        (["--plan", "r1_reward", "--set", "model=nobody/nothing"], 4, "a plan downloads nothing"),
+        (["--plan", "r1_reward", "--set", "rl.tokens=3"], 2, "did you mean"),
+        (["--set", "model=toy"], 2, "name a recipe with --plan"),
+    ],
+)
+def test_what_cannot_be_planned(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, words: str
+) -> None:
+    ended, _, err = run(capsys, *arguments)
+    assert ended == code and words in err and err.count("\n") == 1
+
+
+def test_a_run_is_warned_of_only_where_it_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert warning("r1_reward", tiny()) is None
+    assert warning("r1_reward", Config(model="nobody/nothing")) is None
+    monkeypatch.setattr("stablereward.cli.plan.device_of", lambda name: Device("a GPU", 2**20, gpu=True))
+    assert "seems to need" in (warning("r1_reward", tiny()) or "")

@@ -6,18 +6,16 @@ import time
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
+import typer
 from packaging.requirements import Requirement
 from rich.console import Console
 from rich.table import Table
 
 import stablereward
-from stablereward.cli.memory import GIB, SIZES, judging, training
-from stablereward.errors import ModelError, StableRewardError
-
-ROOM = 0.9
-"""The share of a memory that a model may fill; the rest goes to the system and to fragments."""
+from stablereward.cli.devices import GIB, Device, devices
+from stablereward.errors import ConfigError, ModelError, StableRewardError
 
 
 class Library(NamedTuple):
@@ -30,16 +28,31 @@ class Library(NamedTuple):
     fits: bool
 
 
-class Device(NamedTuple):
-    """Where a model can run, and how much memory it has there, in bytes."""
+def doctor(
+    plan: Annotated[
+        str | None, typer.Option(metavar="RECIPE", help="Say whether a run of this recipe would fit.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="A YAML file of settings, for --plan.")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="A.B=C", help="One setting, for --plan; may be repeated."),
+    ] = None,
+    gpu: Annotated[
+        float | None,
+        typer.Option(min=1, metavar="GIB", help="Plan for a GPU of so much memory that is not here."),
+    ] = None,
+) -> None:
+    """Say what this machine has, and which models fit; with --plan, what one run needs.
 
-    name: str
-    memory: int
-    gpu: bool
+    Exits 0 where the core works, or where the planned run fits.
+    """
+    if plan is not None:
+        from stablereward.cli.plan import show_plan
 
-
-def doctor() -> None:
-    """Say what this machine has, and which models fit. Exits 0 where the core works."""
+        show_plan(plan, config, settings or (), gpu)
+        return
+    if config or settings or gpu:
+        raise ConfigError("--config, --set and --gpu belong to --plan; name a recipe with --plan RECIPE")
     console = Console(highlight=False, markup=False)
     console.print(f"stablereward {stablereward.__version__}, Python {platform.python_version()}")
     console.print(f"{platform.platform()}, {_num_cores()} cores")
@@ -79,25 +92,6 @@ def _library(requirement: Requirement) -> Library:
     return Library(requirement.name, extra, wanted, installed, fits)
 
 
-def devices() -> list[Device]:
-    """GPUs, the one with most memory first, then the CPU."""
-    import torch
-
-    gpus = [torch.cuda.get_device_properties(number) for number in range(torch.cuda.device_count())]
-    found = [Device(f"GPU {number}, {gpu.name}", gpu.total_memory, True) for number, gpu in enumerate(gpus)]
-    threads = torch.get_num_threads()
-    cpu = Device(f"CPU, {threads} torch thread{'s' * (threads > 1)}", _main_memory(), False)
-    return [*sorted(found, key=lambda device: -device.memory), cpu]
-
-
-def _main_memory() -> int:
-    """Bytes of main memory, or of this container's share."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    limit = Path("/sys/fs/cgroup/memory.max")
-    text = limit.read_text().strip() if limit.exists() else ""
-    return min(memory, int(text)) if text.isdecimal() else memory
-
-
 def _num_cores() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -121,22 +115,22 @@ def _devices_table(available: Iterable[Device]) -> Table:
 
 
 def _memory_table(device: Device) -> Table:
+    from stablereward.cli.memory import PUBLISHED, judging, training
+
     table = Table("model", title=f"What fits on {device.name} (estimates)", box=None, pad_edge=False)
     table.title_justify = "left"
     for column in ("judge", "train with LoRA", "train in full"):
         table.add_column(column, justify="right")
-    for size in SIZES:
-        needs = (
-            judging(size, gpu=device.gpu),
-            training(size, gpu=device.gpu, lora=True),
-            training(size, gpu=device.gpu, lora=False),
+    for name, shapes in PUBLISHED.items():
+        ways = (
+            judging(shapes(), gpu=device.gpu),
+            training(shapes(), gpu=device.gpu, lora=True),
+            training(shapes(), gpu=device.gpu, lora=False),
         )
-        table.add_row(size.name, *(f"{need / GIB:.0f} GiB {_fits(need, device)}" for need in needs))
+        table.add_row(
+            name, *(f"{need / GIB:.0f} GiB {'yes' if device.fits(need) else 'no '}" for need in ways)
+        )
     return table
-
-
-def _fits(need: float, device: Device) -> str:
-    return "yes" if need <= ROOM * device.memory else "no "
 
 
 def _first_judgement() -> str:

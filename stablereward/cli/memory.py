@@ -1,59 +1,76 @@
-"""How much memory a model needs, to judge with it and to train it. Estimates, to decide what to try."""
+"""What published models need, to judge with them and to train them. Estimates, to decide what to try."""
 
-from dataclasses import dataclass
+from functools import cache, partial
+from typing import Any
 
-GIB = 2**30
-SAMPLED_TOKENS = 2**16
-"""Tokens whose keys and values `HFEngine` holds at once."""
-TRAINED_TOKENS = 16_384
-"""Tokens of a micro-batch, `RLConfig.token_budget`."""
-LOGITS = 2**25
-"""Logits held at once, `policies.token.MAX_LOGITS`."""
-ADAPTER_SHARE = 0.01
-"""Rank 16 on every linear layer adds about this share of parameters."""
+from transformers import Qwen2_5_VLConfig, Qwen2Config
 
+from stablereward.training.planning import Drawing, Length, Shapes, Update, Work, needs
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Size:
-    """A model: parameters with vision tower, layers, hidden width, width of keys, of the MLP."""
-
-    name: str
-    parameters: float
-    layers: int
-    hidden: int
-    keys: int
-    mlp: int
+PROMPT = 1024
+"""Tokens of a prompt; where the model sees, three quarters are of an image, each of four patches."""
+COMPLETION, GROUP, TOKEN_BUDGET = 1024, 8, 16_384
+"""The defaults of `RLConfig`."""
 
 
-SIZES = (
-    Size(name="0.5B (Qwen2.5-0.5B)", parameters=0.49e9, layers=24, hidden=896, keys=128, mlp=4864),
-    Size(name="3B (Qwen2.5-VL-3B)", parameters=3.75e9, layers=36, hidden=2048, keys=256, mlp=11008),
-    Size(name="7B (Qwen2.5-VL-7B)", parameters=8.29e9, layers=28, hidden=3584, keys=512, mlp=18944),
-)
+@cache
+def _text(hidden: int, layers: int, heads: int, keys: int, mlp: int) -> Shapes:
+    """A published Qwen2.5 checkpoint of tied embeddings."""
+    return Shapes(Qwen2Config(**_language(hidden, layers, heads, keys, mlp, 151_936, tied=True)))
 
 
-def judging(size: Size, *, gpu: bool) -> float:
+@cache
+def _vision(
+    hidden: int, layers: int, heads: int, keys: int, mlp: int, vocabulary: int, *, tied: bool
+) -> Shapes:
+    """A published Qwen2.5-VL checkpoint; the vision tower is the same at every size."""
+    text = _language(hidden, layers, heads, keys, mlp, vocabulary, tied=tied)
+    vision = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16}
+    vision["out_hidden_size"] = hidden
+    return Shapes(Qwen2_5_VLConfig(text_config=text, vision_config=vision, tie_word_embeddings=tied))
+
+
+def _language(
+    hidden: int, layers: int, heads: int, keys: int, mlp: int, vocabulary: int, *, tied: bool
+) -> dict[str, Any]:
+    return {
+        "hidden_size": hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "num_key_value_heads": keys,
+        "intermediate_size": mlp,
+        "vocab_size": vocabulary,
+        "tie_word_embeddings": tied,
+        "max_position_embeddings": 32_768,
+    }
+
+
+PUBLISHED = {
+    "Qwen2.5-0.5B": partial(_text, 896, 24, 14, 2, 4864),
+    "Qwen2.5-VL-3B": partial(_vision, 2048, 36, 16, 2, 11_008, 151_936, tied=True),
+    "Qwen2.5-VL-7B": partial(_vision, 3584, 28, 28, 4, 18_944, 152_064, tied=False),
+}
+"""From the config.json of Qwen2.5-0.5B, Qwen2.5-VL-3B-Instruct and Qwen2.5-VL-7B-Instruct."""
+
+
+def judging(shapes: Shapes, *, gpu: bool) -> int:
     """Bytes to judge: weights, and keys and values, in bfloat16 on a GPU and float32 on a CPU."""
-    width = 2 if gpu else 4
-    return width * size.parameters + _cache(size, width)
+    work = Work(name="judge", drawing=Drawing(group=1, completion=COMPLETION), half=gpu)
+    return needs(shapes, work, _prompt(shapes), gpu=gpu).peak
 
 
-def training(size: Size, *, gpu: bool, lora: bool) -> float:
-    """Bytes to train by RL with gradient checkpointing and without a reference model.
-
-    Weights are float32, and on a GPU there is a bfloat16 copy to compute with. What is trained has a
-    gradient and AdamW's two moments in float32. Sampling and the backward pass take turns, so the larger
-    counts: keys and values, or activations (the layers' inputs, the inside of one layer, the logits with
-    their softmax and gradient).
-    """
-    width = 2 if gpu else 4
-    weights = (6 if gpu else 4) * size.parameters
-    trained = size.parameters * (ADAPTER_SHARE if lora else 1.0)
-    states = 12 * trained + (4 * trained if lora else 0)
-    inside = 8 * size.hidden + 4 * size.mlp
-    activations = TRAINED_TOKENS * width * (size.layers * size.hidden + inside) + 3 * 4 * LOGITS
-    return weights + states + max(activations, _cache(size, width))
+def training(shapes: Shapes, *, gpu: bool, lora: bool) -> int:
+    """Bytes to train by the default RL settings, with gradient checkpointing and no reference model."""
+    work = Work(
+        name="rl",
+        update=Update(prompts=16, group=GROUP, completion=COMPLETION, token_budget=TOKEN_BUDGET),
+        drawing=Drawing(group=GROUP, completion=COMPLETION, prompts=32),
+        rank=16 if lora else None,
+        checkpointing=True,
+    )
+    return needs(shapes, work, _prompt(shapes), gpu=gpu).peak
 
 
-def _cache(size: Size, width: int) -> float:
-    return 2 * size.layers * size.keys * width * SAMPLED_TOKENS
+def _prompt(shapes: Shapes) -> Length:
+    sees = hasattr(shapes.config, "vision_config")
+    return Length(PROMPT, 4 * PROMPT * 3 // 4 if sees else 0)

@@ -10,6 +10,7 @@ from stablereward.cli.outcome import show_outcome
 from stablereward.cli.recipes import load
 from stablereward.config import dump, resolve
 from stablereward.errors import ConfigError
+from stablereward.training.progress import say
 
 
 def train(
@@ -33,6 +34,11 @@ def train(
     if dry_run:
         print(dump(resolved), end="")
         return
+    from stablereward.cli.plan import warning
+
+    too_large = warning(recipe, resolved)
+    if too_large is not None:
+        say(too_large)
     if not resume:
         folder = module.run(resolved)
     elif "resume" in signature(module.run).parameters:

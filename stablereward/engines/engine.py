@@ -1,8 +1,8 @@
 """The one-method protocol of everything that writes text, and how to sample from it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from stablereward.types import Completion, Failure, Prompt
 
@@ -27,5 +27,24 @@ class Engine(Protocol):
         """`sampling.num_generations` completions for each prompt, in the order of the prompts.
 
         A prompt that cannot be answered is a Failure in its place; the others are not affected.
+        """
+        ...
+
+
+Finished = Callable[[int, int, Completion], None]
+"""Told of a completion: the place of its prompt, the number of its generation (both from 0), and itself."""
+
+
+@runtime_checkable
+class StreamingEngine(Engine, Protocol):
+    """An engine that says what is written before all is written. No engine has to be one."""
+
+    def stream(
+        self, prompts: Sequence[Prompt], sampling: Sampling, finished: Finished
+    ) -> list[tuple[Completion, ...] | Failure]:
+        """Writes in the caller's thread; returns what `generate` returns.
+
+        `finished` is called there, in any order, once for each completion that is returned. What it
+        raises ends the writing and is raised.
         """
         ...

@@ -7,8 +7,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from stablereward.engines.engine import Sampling
+from stablereward.engines.engine import Finished, Sampling
 from stablereward.engines.prompt_cache import CopiedCache, PromptCache, SharedCache
+from stablereward.engines.token_step import TokenStep, agrees, looks_like_llama
 from stablereward.errors import DataError
 from stablereward.policies.token import TokenPolicy, device_named, number_named
 from stablereward.policies.tree import EncodedPrompt, join_media
@@ -27,6 +28,7 @@ class HFEngine:
     def __init__(self, policy: TokenPolicy, *, max_batch_tokens: int = 2**16) -> None:
         self.policy = policy
         self.max_batch_tokens = max_batch_tokens
+        self._agrees: bool | None = None
 
     async def generate(
         self, prompts: Sequence[Prompt], sampling: Sampling
@@ -35,9 +37,15 @@ class HFEngine:
         not on how the prompts are batched."""
         return self.sample(prompts, sampling)
 
-    @torch.no_grad()
     def sample(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[tuple[Completion, ...] | Failure]:
         """`generate` for callers that are not asynchronous."""
+        return self.stream(prompts, sampling, lambda place, number, completion: None)
+
+    @torch.no_grad()
+    def stream(
+        self, prompts: Sequence[Prompt], sampling: Sampling, finished: Finished
+    ) -> list[tuple[Completion, ...] | Failure]:
+        """See `StreamingEngine.stream`. `finished` is told when samples leave the batch and at its end."""
         answers: dict[int, tuple[Completion, ...] | Failure] = {}
         encoded: dict[int, EncodedPrompt] = {}
         for index, prompt in enumerate(prompts):
@@ -49,10 +57,18 @@ class HFEngine:
         self.policy.eval()
         for batch in self._batches(encoded, sampling):
             with self.policy.precision():
-                groups = _Decoding(self.policy, [encoded[i] for i in batch], batch, sampling).run()
-            answers.update(zip(batch, groups, strict=True))
+                some = {index: encoded[index] for index in batch}
+                decoding = _Decoding(self.policy, some, sampling, quick=self._can_step(some[batch[0]]))
+                answers.update(decoding.run(finished))
         self.policy.train(was_training)
         return [answers[index] for index in range(len(prompts))]
+
+    def _can_step(self, prompt: EncodedPrompt) -> bool:
+        """Modules may be exchanged between two calls; what they compute is tried once."""
+        fits = self.policy.shares_prompts and looks_like_llama(self.policy.model.get_decoder())
+        if fits and self._agrees is None:
+            self._agrees = agrees(self.policy, prompt.positions_AP.shape[0])
+        return fits and bool(self._agrees)
 
     def _batches(self, encoded: dict[int, EncodedPrompt], sampling: Sampling) -> Iterator[list[int]]:
         """Prompts of similar length together, as many as the token budget holds."""
@@ -84,9 +100,19 @@ class _Decoding:
     """One batch of prompts from prefill to the last token."""
 
     def __init__(
-        self, policy: TokenPolicy, prompts: list[EncodedPrompt], indices: list[int], sampling: Sampling
+        self,
+        policy: TokenPolicy,
+        chosen: dict[int, EncodedPrompt],
+        sampling: Sampling,
+        *,
+        quick: bool = False,
     ) -> None:
-        self.policy, self.prompts, self.sampling = policy, prompts, sampling
+        """`chosen` has the prompts by their places among all."""
+        self.indices, prompts = list(chosen), list(chosen.values())
+        self.policy, self.prompts, self.sampling, self.quick = policy, prompts, sampling, quick
+        self.step: TokenStep | None = None
+        self.written: dict[int, Completion] = {}
+        self.num_axes = prompts[0].positions_AP.shape[0]
         limits = [min(sampling.max_completion_length, policy.max_context - p.num_tokens) for p in prompts]
         self.num_steps = max(limits)
         self.num_samples = len(prompts) * sampling.num_generations
@@ -95,7 +121,7 @@ class _Decoding:
         self.tokens_BT = torch.full(shape, NOTHING, dtype=torch.long, device=device)
         self.logprobs_BT = torch.zeros(shape, device=device)
         self.limits_B = torch.tensor(limits, device=device).repeat_interleave(sampling.num_generations)
-        self.uniforms_BT = torch.cat([self._uniforms(index) for index in indices]).to(device)
+        self.uniforms_BT = torch.cat([self._uniforms(index) for index in chosen]).to(device)
         self.stops = torch.tensor(policy.stop_ids, device=device)
         self.look_every = LOOK_EVERY if device.type == "cuda" else 1
 
@@ -106,7 +132,8 @@ class _Decoding:
         shape = (self.num_steps, self.sampling.num_generations)
         return torch.rand(shape, generator=generator, dtype=torch.float64).T
 
-    def run(self) -> list[tuple[Completion, ...]]:
+    def run(self, finished: Finished) -> dict[int, tuple[Completion, ...]]:
+        """The completions by the places of their prompts."""
         state = self._prefill()
         for step in range(self.num_steps):
             tokens_S = self._choose(state, step)
@@ -122,15 +149,21 @@ class _Decoding:
                     break
                 if len(kept_S) < COMPACT_BELOW * len(tokens_S):
                     tokens_S = tokens_S[kept_S]
+                    self._write(state.samples_S[~state.going_S], finished)
                     self._compact(state, kept_S)
             self._advance(state, tokens_S)
-        return self._completions()
+        self._write(state.samples_S, finished)
+        copies = self.sampling.num_generations
+        return {
+            index: tuple(self.written[place * copies + number] for number in range(copies))
+            for place, index in enumerate(self.indices)
+        }
 
     def _prefill(self) -> _State:
         """Reads every prompt once and hands what was read to each of its samples."""
         policy, prompts, copies = self.policy, self.prompts, self.sampling.num_generations
         lengths = [p.num_tokens for p in prompts]
-        num_axes = prompts[0].positions_AP.shape[0]
+        num_axes = self.num_axes
         input_ids = torch.full((len(prompts), max(lengths)), policy.pad_token_id)
         positions = torch.zeros((num_axes, len(prompts), max(lengths)), dtype=torch.long)
         for row, prompt in enumerate(prompts):
@@ -148,10 +181,15 @@ class _Decoding:
             **{name: value.to(device) for name, value in join_media(prompts).items()},
         ).last_hidden_state
         cache.branch(copies, self.num_steps)
+        next_R = positions.amax(dim=(0, 2)) + 1
+        if self.quick:
+            # The step has copies of its own of the weights that autocast copied to read the prompts.
+            torch.clear_autocast_cache()
+            self.step = TokenStep(policy, num_axes, int(next_R.max()) + self.num_steps)
         states_RD = states_RPD[torch.arange(len(prompts), device=device), lengths_R - 1]
         return _State(
             cache=cache,
-            positions_S=positions.amax(dim=(0, 2)).repeat_interleave(copies) + 1,
+            positions_S=next_R.repeat_interleave(copies),
             logits_SV=policy.model.get_output_embeddings()(states_RD).repeat_interleave(copies, dim=0),
             samples_S=torch.arange(self.num_samples, device=device),
             going_S=torch.ones(self.num_samples, dtype=torch.bool, device=device),
@@ -183,37 +221,42 @@ class _Decoding:
     def _advance(self, state: _State, tokens_S: Tensor) -> None:
         """Feeds the chosen tokens."""
         state.cache.grow()
-        positions_S1 = state.positions_S[:, None]
-        num_axes = self.prompts[0].positions_AP.shape[0]
-        states_S1D = self.policy.model.model(
-            input_ids=tokens_S[:, None],
-            position_ids=positions_S1.expand(num_axes, -1, -1) if num_axes > 1 else positions_S1,
-            use_cache=True,
-            **state.cache.arguments(),
-        ).last_hidden_state
+        if self.step is not None:
+            assert isinstance(state.cache, SharedCache)
+            states_SD = self.step(tokens_S, state.positions_S, state.cache)
+        else:
+            positions_S1 = state.positions_S[:, None]
+            states_SD = self.policy.model.model(
+                input_ids=tokens_S[:, None],
+                position_ids=positions_S1.expand(self.num_axes, -1, -1)
+                if self.num_axes > 1
+                else positions_S1,
+                use_cache=True,
+                **state.cache.arguments(),
+            ).last_hidden_state[:, -1]
         state.positions_S = state.positions_S + 1
-        state.logits_SV = self.policy.model.get_output_embeddings()(states_S1D[:, -1])
+        state.logits_SV = self.policy.model.get_output_embeddings()(states_SD)
 
-    def _completions(self) -> list[tuple[Completion, ...]]:
-        """Cuts every sample after its first stop or at its limit."""
-        stops_BT = self._stops(self.tokens_BT)
-        finished_B = stops_BT.any(-1)
-        first_B = torch.where(finished_B, stops_BT.int().argmax(-1) + 1, self.limits_B)
-        lengths = torch.minimum(first_B, self.limits_B).tolist()
-        finished = (finished_B & (first_B <= self.limits_B)).tolist()
-        tokens, logprobs = self.tokens_BT.tolist(), self.logprobs_BT.tolist()
-        decode = self.policy.tokenizer.decode
-        completions = [
-            Completion(
-                text=decode(ids[:length], skip_special_tokens=True),
-                token_ids=tuple(ids[:length]),
-                logprobs=tuple(values[:length]),
-                finished=done,
+    def _write(self, samples_S: Tensor, finished: Finished) -> None:
+        """Cuts these samples after their first stop or at their limits, and tells of them."""
+        tokens_ST, limits_S = self.tokens_BT[samples_S], self.limits_B[samples_S]
+        stops_ST = self._stops(tokens_ST)
+        stopped_S = stops_ST.any(-1)
+        first_S = torch.where(stopped_S, stops_ST.int().argmax(-1) + 1, limits_S)
+        lengths = torch.minimum(first_S, limits_S).tolist()
+        done = (stopped_S & (first_S <= limits_S)).tolist()
+        tokens, logprobs = tokens_ST.tolist(), self.logprobs_BT[samples_S].tolist()
+        for row, sample in enumerate(samples_S.tolist()):
+            ids = tokens[row][: lengths[row]]
+            completion = Completion(
+                text=self.policy.tokenizer.decode(ids, skip_special_tokens=True),
+                token_ids=tuple(ids),
+                logprobs=tuple(logprobs[row][: lengths[row]]),
+                finished=done[row],
             )
-            for ids, values, length, done in zip(tokens, logprobs, lengths, finished, strict=True)
-        ]
-        copies = self.sampling.num_generations
-        return [tuple(completions[first : first + copies]) for first in range(0, len(completions), copies)]
+            self.written[sample] = completion
+            place, number = divmod(sample, self.sampling.num_generations)
+            finished(self.indices[place], number, completion)
 
 
 def _nucleus(probabilities_SV: Tensor, top_p: float) -> Tensor:

@@ -103,10 +103,14 @@ class SharedCache(Cache):  # type: ignore[misc]
         """Called by the model's layers."""
         if not self.capacity:
             self.prompts.append((key_states.contiguous(), value_states.contiguous()))
-            return key_states, value_states
-        for states, own in zip((key_states, value_states), self.own[layer_idx], strict=True):
-            own[:, :, :, self.size - 1] = self._rectangle(states[:, :, 0]).transpose(1, 2)
+        else:
+            self.write(layer_idx, key_states[:, :, 0], value_states[:, :, 0])
         return key_states, value_states
+
+    def write(self, layer: int, keys: Tensor, values: Tensor) -> None:
+        """Keeps what every sample adds in a layer, [S, heads, head size]."""
+        for states, own in zip((keys, values), self.own[layer], strict=True):
+            own[:, :, :, self.size - 1] = self._rectangle(states).transpose(1, 2)
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """The tokens before the next, as some models ask."""
@@ -114,12 +118,17 @@ class SharedCache(Cache):  # type: ignore[misc]
         return read + max(self.size - 1, 0)
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scale: float | None) -> Tensor:
-        """One new token of every sample over its prompt and what it wrote, in one softmax."""
+        scale = query.shape[-1] ** -0.5 if scale is None else scale
+        return self.read(layer, query[:, :, 0], scale)[:, None]
+
+    def read(self, layer: int, query: Tensor, scale: float) -> Tensor:
+        """One new token of every sample, [S, heads, head size], over its prompt and what it wrote, in one
+        softmax."""
         (keys, values), (own_keys, own_values) = self.prompts[layer], self.own[layer]
         heads, length = keys.shape[1:3]
         own_keys, own_values = own_keys[..., : self.size, :], own_values[..., : self.size, :]
-        scaled = query[:, :, 0] * (query.shape[-1] ** -0.5 if scale is None else scale)
-        queries = torch.unflatten(self._rectangle(scaled), 2, (heads, -1)).transpose(1, 2)
+        queries = torch.unflatten(self._rectangle(query * scale), 2, (heads, -1))
+        queries = queries.transpose(1, 2).contiguous()
         of_prompt = queries.flatten(2, 3) @ keys.transpose(-1, -2)
         if self.padding_RP is not None:
             of_prompt = of_prompt.masked_fill(self.padding_RP[:, None, None], float("-inf"))
@@ -128,7 +137,7 @@ class SharedCache(Cache):  # type: ignore[misc]
         shares = scores.softmax(-1, dtype=torch.float32).to(values.dtype)
         out = (shares[..., :length].flatten(2, 3) @ values).view(*queries.shape[:-1], -1)
         out = (out + shares[..., length:] @ own_values).transpose(1, 2).flatten(0, 1).flatten(1, 2)
-        return (out if self.places_S is None else out[self.places_S])[:, None]
+        return out if self.places_S is None else out[self.places_S]
 
     def _rectangle(self, states_S: Tensor) -> Tensor:
         """[R, W, …] of what there is for every sample."""

@@ -1,5 +1,7 @@
 """A model's weights as anyone loads them: low-rank adapters folded in, under the original names."""
 
+from typing import Any
+
 import torch
 from peft.tuners.lora import LoraLayer
 from torch import Tensor, nn
@@ -19,12 +21,20 @@ def merged_weights(model: nn.Module) -> dict[str, Tensor]:
     for name, layer in adapted_layers(model).items():
         own = {key: state.pop(key) for key in list(state) if key.startswith(f"{name}.")}
         base = {key.replace(".base_layer.", "."): own[key] for key in own if ".base_layer." in key}
-        weight = base[f"{name}.weight"]
-        change = layer.lora_B[ADAPTER].weight.float() @ layer.lora_A[ADAPTER].weight.float()
-        merged = weight.float() + layer.scaling[ADAPTER] * change
-        base[f"{name}.weight"] = merged.to("cpu", weight.dtype)
+        base[f"{name}.weight"] = merged_weight(layer).to("cpu")
         state.update(base)
     return state
+
+
+def merged_weight(layer: Any) -> Tensor:
+    """The weight of a linear layer, its adapter folded in where it has one."""
+    if not isinstance(layer, LoraLayer):
+        plain: Tensor = layer.weight
+        return plain
+    weight = layer.get_base_layer().weight
+    change = layer.lora_B[ADAPTER].weight.float() @ layer.lora_A[ADAPTER].weight.float()
+    merged: Tensor = (weight.float() + layer.scaling[ADAPTER] * change).to(weight.dtype)
+    return merged
 
 
 def adapted_layers(model: nn.Module) -> dict[str, LoraLayer]:

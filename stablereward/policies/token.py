@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
@@ -23,15 +22,12 @@ from stablereward.policies.attention import arranged, arrangement_of, route
 from stablereward.policies.host_memory import keep_freed_memory
 from stablereward.policies.merging import merged_weights
 from stablereward.policies.processor import load_processor
-from stablereward.policies.scoring import ChosenLogprobs
+from stablereward.policies.scoring import ChosenLogprobs, log_distribution
 from stablereward.policies.shipped import model_folder
 from stablereward.policies.tree import EncodedPrompt, Group, Tree, tree_attention
+from stablereward.policies.vision import quicken
 from stablereward.types import Prompt
 
-MAX_LOGITS = 2**25
-"""Logits held at once: a [tokens, vocabulary] tensor of a whole batch is never made."""
-NEVER = -1e9
-"""The logit of a token that must not be sampled: probability exactly 0, and no infinities to propagate."""
 ENCODED_BYTES_KEPT = 2**29
 
 NUMBERS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -64,6 +60,7 @@ class TokenPolicy(nn.Module):
 
     `forward` scores groups of completions with every prompt read once, images included. It is one
     module, so that wrappers for several GPUs, LoRA and checkpointing apply to it as they are.
+    `compute_dtype` is bfloat16 on a GPU, whatever the weights are kept in, and the weights' own elsewhere.
     """
 
     def __init__(self, model: Any, processor: Any, source: Path) -> None:
@@ -86,12 +83,14 @@ class TokenPolicy(nn.Module):
             )
         self.model = model
         self.shares_prompts = route(model)
+        quicken(model)
         self.processor = processor
         self.source = source
         self.tokenizer = getattr(processor, "tokenizer", processor)
         self.suppressed = _placeholder_ids(model.config)
         self.control_tokens = control_tokens_of(self.tokenizer, self.suppressed)
         self.stop_ids = _stop_ids(model, self.tokenizer)
+        self.compute_dtype = torch.bfloat16 if self.device.type == "cuda" else self._own_dtype
         self.value_head: nn.Module | None = None
         self._encoded: OrderedDict[int, tuple[Prompt, EncodedPrompt]] = OrderedDict()
         self._encoded_bytes = 0
@@ -154,16 +153,15 @@ class TokenPolicy(nn.Module):
         device: torch.device = next(self.model.parameters()).device
         return device
 
-    @property
-    def compute_dtype(self) -> torch.dtype:
-        """bfloat16 on a GPU, whatever the weights are kept in; the weights' own type elsewhere."""
-        dtype: torch.dtype = self.model.get_input_embeddings().weight.dtype
-        return torch.bfloat16 if self.device.type == "cuda" else dtype
-
     def precision(self) -> torch.autocast:
         """Computes in `compute_dtype`; float32 weights keep the small steps that bfloat16 would lose."""
-        own = self.model.get_input_embeddings().weight.dtype
-        return torch.autocast(self.device.type, self.compute_dtype, enabled=own != self.compute_dtype)
+        enabled = self._own_dtype != self.compute_dtype
+        return torch.autocast(self.device.type, self.compute_dtype, enabled=enabled)
+
+    @property
+    def _own_dtype(self) -> torch.dtype:
+        dtype: torch.dtype = self.model.get_input_embeddings().weight.dtype
+        return dtype
 
     @property
     def max_context(self) -> int:
@@ -262,7 +260,10 @@ class TokenPolicy(nn.Module):
             ).last_hidden_state
             states_ND = states_RLD.flatten(0, 1)[tree.sources_BT[tree.mask_BT]]
             targets_N = tree.targets_BT[tree.mask_BT]
-            logprobs_N, entropy_N = self._score(states_ND, targets_N, temperature)
+            head = self.model.get_output_embeddings()
+            logprobs_N, entropy_N = ChosenLogprobs.apply(  # type: ignore[no-untyped-call]
+                states_ND, head.weight, head.bias, targets_N, temperature, self.suppressed
+            )
             values_N = None if self.value_head is None else self.value_head(states_ND).float()
         zeros_BT = torch.zeros(tree.mask_BT.shape, dtype=torch.float32, device=states_ND.device)
         return Scored(
@@ -271,40 +272,13 @@ class TokenPolicy(nn.Module):
             None if values_N is None else zeros_BT.masked_scatter(tree.mask_BT, values_N),
         )
 
-    def _score(self, states_ND: Tensor, targets_N: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-        size = max(1, MAX_LOGITS // self.model.get_output_embeddings().weight.shape[0])
-        parts = []
-        for start in range(0, len(targets_N), size):
-            chunk = (states_ND[start : start + size], targets_N[start : start + size], temperature)
-            whole = len(targets_N) <= size or not torch.is_grad_enabled()
-            parts.append(
-                self._score_chunk(*chunk)
-                if whole
-                else checkpoint(self._score_chunk, *chunk, use_reentrant=False)
-            )
-        return torch.cat([p[0] for p in parts]), torch.cat([p[1] for p in parts])
-
-    def _score_chunk(self, states_ND: Tensor, targets_N: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
-        logits_NV = self.model.get_output_embeddings()(states_ND)
-        with torch.no_grad():
-            logprobs_NV = self.logprobs(logits_NV, temperature)
-        scored: tuple[Tensor, Tensor] = ChosenLogprobs.apply(logits_NV, logprobs_NV, targets_N, temperature)  # type: ignore[no-untyped-call]
-        return scored
-
     def logprobs(self, logits_NV: Tensor, temperature: float = 1.0) -> Tensor:
         """The distribution that is sampled from: tempered, without the placeholder tokens.
 
         A sampled image placeholder would make the next forward fail, so sampler and trainer both
         leave those tokens out and agree on every probability.
         """
-        logits_NV = logits_NV.float()
-        if temperature not in (0.0, 1.0):
-            logits_NV = logits_NV / temperature
-        if self.suppressed:
-            logits_NV = logits_NV.index_fill(
-                -1, torch.tensor(self.suppressed, device=logits_NV.device), NEVER
-            )
-        return logits_NV.log_softmax(-1)
+        return log_distribution(logits_NV, temperature, self.suppressed)
 
 
 def device_named(name: str | None) -> torch.device:

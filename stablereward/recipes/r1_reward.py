@@ -14,6 +14,7 @@ Status: toy-verified with `tiny()` (docs/log.md); the 7B settings are the paper'
 import math
 import os
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -50,6 +51,7 @@ from stablereward.rewards.format import format_reward
 from stablereward.rewards.reward import RewardFunction
 from stablereward.rewards.rule_referee import rule_referee
 from stablereward.training.optim import OptimConfig
+from stablereward.training.planning import Drawing, Update, Work
 from stablereward.training.progress import say
 from stablereward.training.protection import Protection
 from stablereward.training.rl import RLConfig
@@ -182,6 +184,38 @@ def run(config: Config, *, resume: bool = False) -> Path:
     report = write_report(folder.path)
     say(f"report: {report}")
     return folder.path
+
+
+def works(config: Config) -> list[Work]:
+    """The stages as a planner of memory sees them. Demonstrations are taken to be as long as completions."""
+    rl, sft = config.rl, config.cold_start
+    length = rl.max_completion_length
+    train = partial(
+        Work,
+        rank=None if config.lora is None else config.lora.rank,
+        checkpointing=config.hardware.gradient_checkpointing,
+    )
+    cold = train(
+        name="cold_start",
+        update=Update(prompts=sft.batch_size, group=1, completion=length, token_budget=sft.token_budget),
+    )
+    stages = [
+        Work(name="difficulty", drawing=Drawing(group=config.difficulty.num_tries, completion=length)),
+        train(
+            name="rl",
+            update=Update(
+                prompts=-(-rl.prompts_per_batch // rl.updates_per_batch),
+                group=rl.num_generations,
+                completion=length,
+                token_budget=rl.token_budget,
+            ),
+            drawing=Drawing(group=rl.num_generations, completion=length, prompts=rl.prompts_per_batch),
+            reference=config.stable.beta > 0,
+        ),
+        # The judges from before and after are both there.
+        Work(name="measurement", drawing=Drawing(group=1, completion=length), copies=2),
+    ]
+    return [cold, *stages] if config.annotator or config.data.toy else stages
 
 
 def _require_possible(config: Config) -> None:

@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from stablereward.engines.engine import Engine, Sampling
+from stablereward.engines.engine import Engine, Sampling, StreamingEngine
 from stablereward.errors import TrainingError
 from stablereward.judges.blocking import blocking
 from stablereward.objectives.objective import Objective
 from stablereward.policies.token import TokenPolicy
-from stablereward.rewards.reward import RewardFunction, Sample, score
+from stablereward.rewards.reward import RewardFunction, Sample, Scoring, is_async, score
 from stablereward.training.batching import in_order
 from stablereward.training.collection import Collection, Scorer
 from stablereward.training.rl import RLConfig, Share
@@ -33,6 +33,9 @@ class Collected:
 
 Monitor = Callable[[Completion], float]
 """A figure of one completion whose mean over the batch is logged."""
+
+_Asked = tuple[list[tuple[Completion, ...] | Failure], dict[tuple[int, int], Reward | Failure]]
+"""What the engine returned, and each reward by the place of its prompt and the number of its generation."""
 
 
 class Collector:
@@ -77,11 +80,11 @@ class Collector:
                 seed=hash((seed, number)),
             )
             picked = [prompts[n] for n in chosen]
-            rollouts = blocking(self._roll_out(picked, sampling))
+            rollouts = self._roll_out(picked, sampling)
             greedy: list[float | None] = [None] * len(picked)
             if self.objective.greedy_answer:
                 alone = replace(sampling, num_generations=1, temperature=0.0)
-                answers = blocking(self._roll_out(picked, alone))
+                answers = self._roll_out(picked, alone)
                 rollouts, greedy = _against_greedy(rollouts, answers)
             self._refuse_too_many_failures(rollouts)
             self.collection = Collection(
@@ -106,18 +109,44 @@ class Collector:
             metrics={**_figures(rollouts, self.monitors), **self.collection.metrics},
         )
 
-    async def _roll_out(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Rollouts]:
-        outputs = await self.engine.generate(prompts, sampling)
-        answered = [(p, o) for p, o in zip(prompts, outputs, strict=True) if not isinstance(o, Failure)]
-        samples = [Sample(prompt=p, completion=c) for p, completions in answered for c in completions]
-        rewards = iter(await score(samples, self.reward, max_concurrency=self.config.max_concurrency))
+    def _roll_out(self, prompts: Sequence[Prompt], sampling: Sampling) -> list[Rollouts]:
+        if isinstance(self.engine, StreamingEngine) and is_async(self.reward):
+            outputs, rewards = self._side_by_side(self.engine, prompts, sampling)
+        else:
+            outputs, rewards = blocking(self._one_after_the_other(prompts, sampling))
         # A prompt without completions counts as many failures as it owed samples.
         return [
             Rollouts(prompt=p, completions=(), rewards=(o,) * sampling.num_generations)
             if isinstance(o, Failure)
-            else Rollouts(prompt=p, completions=o, rewards=tuple(next(rewards) for _ in o))
-            for p, o in zip(prompts, outputs, strict=True)
+            else Rollouts(prompt=p, completions=o, rewards=tuple(rewards[place, k] for k in range(len(o))))
+            for place, (p, o) in enumerate(zip(prompts, outputs, strict=True))
         ]
+
+    def _side_by_side(self, engine: StreamingEngine, prompts: Sequence[Prompt], sampling: Sampling) -> _Asked:
+        """Rewards are waited for while the engine writes. It stays in this thread, which has torch's
+        thread-local state and warm memory and can be interrupted; the waiting goes to another."""
+        asked: list[tuple[int, int]] = []
+        with Scoring(self.reward, max_concurrency=self.config.max_concurrency) as scoring:
+
+            def finished(place: int, number: int, completion: Completion) -> None:
+                asked.append((place, number))
+                scoring.ask(Sample(prompt=prompts[place], completion=completion))
+
+            outputs = engine.stream(prompts, sampling, finished)
+            return outputs, dict(zip(asked, scoring.outcomes(), strict=True))
+
+    async def _one_after_the_other(self, prompts: Sequence[Prompt], sampling: Sampling) -> _Asked:
+        outputs = await self.engine.generate(prompts, sampling)
+        answered = [(place, o) for place, o in enumerate(outputs) if not isinstance(o, Failure)]
+        samples = {
+            (place, number): Sample(prompt=prompts[place], completion=completion)
+            for place, completions in answered
+            for number, completion in enumerate(completions)
+        }
+        rewards = await score(
+            list(samples.values()), self.reward, max_concurrency=self.config.max_concurrency
+        )
+        return outputs, dict(zip(samples, rewards, strict=True))
 
     def _refuse_too_many_failures(self, rollouts: Sequence[Rollouts]) -> None:
         failures = [r for group in rollouts for r in group.rewards if isinstance(r, Failure)]

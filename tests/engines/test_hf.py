@@ -38,7 +38,7 @@ def with_bias(policy: TokenPolicy, bias: dict[int, float]) -> TokenPolicy:
     full = torch.zeros(head.weight.shape[0])
     for token, value in bias.items():
         full[token] = value
-    head.register_forward_hook(lambda module, inputs, logits: logits + full)
+    head.bias = torch.nn.Parameter(full)
     return policy
 
 

@@ -48,8 +48,8 @@ def test_looking_less_often_changes_nothing(
     expected = HFEngine(policy).sample(prompts(policy), sampling)
     start = hf._Decoding.__init__
 
-    def patient(self: hf._Decoding, *args: object) -> None:
-        start(self, *args)  # type: ignore[arg-type]
+    def patient(self: hf._Decoding, *args: object, **others: object) -> None:
+        start(self, *args, **others)  # type: ignore[arg-type]
         self.look_every = look_every
 
     monkeypatch.setattr(hf._Decoding, "__init__", patient)

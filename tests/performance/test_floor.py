@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from performance.device import Device
 from performance.floor import Cost, Model, Rates, count, measure
 from performance.work import Shape, create
 from stablereward.policies.token import TokenPolicy
@@ -43,7 +44,7 @@ def test_a_text_layer_by_hand(tmp_path: Path) -> None:
 
 def test_counted_operations_are_those_that_torch_counts(tmp_path: Path) -> None:
     """Reading one text prompt: matrix products to the operation, attention without its causal half."""
-    create(tmp_path, "tiny")
+    create(tmp_path, "tiny", Device("cpu"))
     policy = TokenPolicy.load(tmp_path, device="cpu")
     encoded = policy.encode(Prompt(text="a a a a a a"))
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -56,8 +57,8 @@ def test_counted_operations_are_those_that_torch_counts(tmp_path: Path) -> None:
 
 
 def test_parameters_and_rates_are_of_the_folder_and_the_machine(tmp_path: Path) -> None:
-    create(tmp_path, "tiny")
+    create(tmp_path, "tiny", Device("cpu"))
     policy = TokenPolicy.load(tmp_path, device="cpu")
     assert count(str(tmp_path)) == sum(p.numel() for p in policy.parameters())
-    rates = measure("cpu", str(tmp_path))
+    rates = measure(Device("cpu"), str(tmp_path))
     assert min(rates.model_flops, rates.large_flops, rates.bandwidth) > 1e6

@@ -1,26 +1,28 @@
 """The work given to every side: exact lengths, real sizes, one reward."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from transformers import Qwen2_5_VLForConditionalGeneration
 
+from performance.device import Device
 from performance.padded import padded, processor
-from performance.work import SHAPES, SIZES, Job, Shape, config, create, fixed_rollouts, questions, reward
+from performance.work import SHAPES, SIZES, Shape, config, create, fixed_rollouts, prompts_of, reward
 from stablereward.policies import tiny
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model")
-    create(folder, "tiny")
+    create(folder, "tiny", Device("cpu"))
     return folder
 
 
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=str)
 def test_prompts_have_the_tokens_that_the_shape_says(shape: Shape, model: Path) -> None:
-    batch = padded(processor(str(model)), questions(shape, 2, seed=0), "cpu")
+    batch = padded(processor(str(model)), prompts_of(shape, 2, seed=0), "cpu")
     assert batch["input_ids"].shape == (2, shape.prompt)
     assert batch["attention_mask"].all()
     image_tokens = batch["image_grid_thw"].prod(-1) // 4
@@ -29,13 +31,13 @@ def test_prompts_have_the_tokens_that_the_shape_says(shape: Shape, model: Path) 
 
 def test_prompts_differ_and_repeat_with_the_seed() -> None:
     shape = SHAPES["150+64"]
-    assert questions(shape, 3, seed=1) == questions(shape, 3, seed=1)
-    assert len({q.text for q in questions(shape, 20, seed=1)}) == 20
+    assert prompts_of(shape, 3, seed=1) == prompts_of(shape, 3, seed=1)
+    assert len({q.text for q in prompts_of(shape, 20, seed=1)}) == 20
 
 
 def test_a_prompt_too_short_for_its_image_is_refused() -> None:
     with pytest.raises(ValueError, match="no room"):
-        questions(Shape(prompt=20, completion=1, prompts=1, image=16), 1, seed=0)
+        prompts_of(Shape(prompt=20, completion=1, prompts=1, image=16), 1, seed=0)
 
 
 def test_rewards_spread() -> None:
@@ -51,14 +53,33 @@ def test_fixed_rollouts_have_the_shape_and_no_control_token() -> None:
     assert min(min(row) for row in ids) >= len(tiny.SPECIAL_TOKENS)
 
 
-@pytest.mark.parametrize(("size", "billions"), [("3B", 3.75), ("7B", 8.29)])
-def test_sizes_have_the_parameters_of_the_published_models(size: str, billions: float) -> None:
-    tokenizer = tiny.train_tokenizer(tiny.toy_corpus(20))
+@pytest.fixture(scope="module")
+def tokenizer() -> Any:
+    return tiny.train_tokenizer(tiny.toy_corpus(20))
+
+
+@pytest.mark.parametrize(("size", "parameters"), [("3B", 3_754_622_976), ("7B", 8_292_166_656)])
+def test_sizes_have_the_parameters_of_the_published_models(
+    size: str, parameters: int, tokenizer: Any
+) -> None:
     with torch.device("meta"):
         model = Qwen2_5_VLForConditionalGeneration(config(SIZES[size], tokenizer))
-    assert sum(p.numel() for p in model.parameters()) / 1e9 == pytest.approx(billions, abs=0.01)
+    assert sum(p.numel() for p in model.parameters()) == parameters
 
 
-def test_a_job_survives_the_way_to_its_worker() -> None:
-    job = Job(side="ours", shape=SHAPES["30+29"], model="folder")
-    assert Job.of(job.to_dict()) == job
+def test_the_smallest_size_has_the_text_parameters_of_the_published_model(tokenizer: Any) -> None:
+    with torch.device("meta"):
+        model = Qwen2_5_VLForConditionalGeneration(config(SIZES["0.5B"], tokenizer))
+    assert sum(p.numel() for p in model.model.language_model.parameters()) == 494_032_768
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_shrunk_model_is_of_the_same_kind(size: str, tokenizer: Any) -> None:
+    whole, shrunk = config(SIZES[size], tokenizer), config(SIZES[size], tokenizer, Device("rehearsal").shrink)
+    a, b = whole.text_config, shrunk.text_config
+    for name in ("hidden_size", "intermediate_size", "vocab_size"):
+        assert getattr(b, name) == getattr(a, name) // 8
+    assert b.num_attention_heads * a.num_key_value_heads == a.num_attention_heads * b.num_key_value_heads
+    assert shrunk.tie_word_embeddings == whole.tie_word_embeddings
+    assert 0 < len(shrunk.vision_config.fullatt_block_indexes) < shrunk.vision_config.depth
+    assert whole.vision_config.fullatt_block_indexes == [7, 15, 23, 31]

@@ -126,7 +126,8 @@ def test_the_engine_samples_through_the_adapters(policy: TokenPolicy) -> None:
         with torch.no_grad():
             scored_BT = policy(tree).logprobs_BT
         expected = [x for c in answer for x in c.logprobs]
-        torch.testing.assert_close(scored_BT[tree.mask_BT], torch.tensor(expected), atol=1e-5, rtol=1e-5)
+        # The engine adds the adapters to the weights, which rounds otherwise.
+        torch.testing.assert_close(scored_BT[tree.mask_BT], torch.tensor(expected), atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.filterwarnings("ignore:.*activation_checkpointing_enable:FutureWarning")

@@ -158,25 +158,6 @@ def test_siblings_do_not_see_each_other(policy: TokenPolicy) -> None:
     assert not torch.allclose(ours[1:], theirs[1:], atol=1e-2)
 
 
-def test_scoring_in_chunks_changes_nothing(policy: TokenPolicy, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = loss_of(policy, groups(policy))
-    expected = gradients(policy, whole)
-    vocabulary = policy.model.get_output_embeddings().weight.shape[0]
-    sizes = []
-
-    def counted(self: TokenPolicy, states_ND: Tensor, *rest: object) -> tuple[Tensor, Tensor]:
-        sizes.append(len(states_ND))
-        return score(self, states_ND, *rest)
-
-    score = TokenPolicy._score_chunk
-    monkeypatch.setattr(TokenPolicy, "_score_chunk", counted)
-    monkeypatch.setattr(token, "MAX_LOGITS", 5 * vocabulary)
-    chunked = loss_of(policy, groups(policy))
-    assert sizes == [5, 5, 5, 5, 5, 3]
-    torch.testing.assert_close(chunked, whole, **TOLERANCE)
-    assert_same_gradients(gradients(policy, chunked), expected)
-
-
 @torch.no_grad()
 def test_entropy_is_of_the_whole_distribution(policy: TokenPolicy) -> None:
     group = Group(prompt=policy.encode(TEXT_ONLY), completions=((5,),))

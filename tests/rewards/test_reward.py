@@ -1,14 +1,16 @@
 import asyncio
 import math
 import random
-from collections.abc import Awaitable
+import threading
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 
 from stablereward.engines.engine import Sampling
 from stablereward.engines.http import OpenAIServer
 from stablereward.errors import ConfigError
-from stablereward.rewards.reward import RewardFunction, Sample, apply, score
+from stablereward.rewards.reward import RewardFunction, Sample, Scoring, apply, is_async, score
 from stablereward.types import Completion, Failure, Prompt, Reward
 from tests.loopback import Request, loopback, says
 
@@ -21,7 +23,20 @@ def scored(reward: RewardFunction, *texts: str, max_concurrency: int = 32) -> li
     return asyncio.run(score(samples(*texts), reward, max_concurrency=max_concurrency))
 
 
-def test_plain_and_async_functions_score_alike() -> None:
+def one_by_one(reward: RewardFunction, *texts: str, max_concurrency: int = 32) -> list[Reward | Failure]:
+    with Scoring(reward, max_concurrency=max_concurrency) as scoring:
+        for sample in samples(*texts):
+            scoring.ask(sample)
+        return scoring.outcomes()
+
+
+both_ways = pytest.mark.parametrize("scored", [scored, one_by_one])
+
+Scored = Callable[..., list[Reward | Failure]]
+
+
+@both_ways
+def test_plain_and_async_functions_score_alike(scored: Scored) -> None:
     def length(sample: Sample) -> Reward:
         return Reward(value=len(sample.completion.text), parts={"length": len(sample.completion.text)})
 
@@ -33,7 +48,8 @@ def test_plain_and_async_functions_score_alike() -> None:
     assert scored(length, "a", "bbb", "") == scored(slow_length, "a", "bbb", "") == expected
 
 
-def test_an_exception_fails_its_sample_alone_and_is_never_a_value() -> None:
+@both_ways
+def test_an_exception_fails_its_sample_alone_and_is_never_a_value(scored: Scored) -> None:
     def fragile(sample: Sample) -> Reward:
         return Reward(value=1 / len(sample.completion.text))
 
@@ -81,7 +97,8 @@ def test_cancellation_is_not_a_failure() -> None:
         asyncio.run(run())
 
 
-def test_an_interrupt_is_not_a_failure() -> None:
+@both_ways
+def test_an_interrupt_is_not_a_failure(scored: Scored) -> None:
     def interrupted(_: Sample) -> Reward:
         raise KeyboardInterrupt
 
@@ -89,8 +106,9 @@ def test_an_interrupt_is_not_a_failure() -> None:
         scored(interrupted, "a")
 
 
+@both_ways
 @pytest.mark.parametrize("limit", [1, 3])
-def test_concurrency_is_bounded(limit: int) -> None:
+def test_concurrency_is_bounded(limit: int, scored: Scored) -> None:
     under_way, most = 0, 0
 
     async def reward(_: Sample) -> Reward:
@@ -105,7 +123,8 @@ def test_concurrency_is_bounded(limit: int) -> None:
     assert most == limit
 
 
-def test_no_room_at_all_is_refused() -> None:
+@both_ways
+def test_no_room_at_all_is_refused(scored: Scored) -> None:
     with pytest.raises(ConfigError, match="max_concurrency"):
         scored(lambda _: Reward(value=0.0), "a", max_concurrency=0)
 
@@ -136,3 +155,73 @@ def test_apply_raises_what_the_function_raises() -> None:
 
     with pytest.raises(LookupError, match="no such thing"):
         asyncio.run(apply(broken, samples("a")[0]))  # type: ignore[arg-type]
+
+
+def test_what_is_asked_is_under_way_before_the_rest_is_there() -> None:
+    called = threading.Event()
+
+    async def reward(sample: Sample) -> Reward:
+        called.set()
+        # The later, the sooner it answers.
+        await asyncio.sleep(0.02 / len(sample.completion.text))
+        return Reward(value=float(len(sample.completion.text)))
+
+    with Scoring(reward) as scoring:
+        scoring.ask(samples("a")[0])
+        assert called.wait(10)
+        for sample in samples("bb", "ccc"):
+            scoring.ask(sample)
+        assert scoring.outcomes() == [Reward(value=1.0), Reward(value=2.0), Reward(value=3.0)]
+
+
+def test_leaving_early_cancels_what_is_under_way() -> None:
+    called, ended = threading.Event(), []
+
+    async def reward(sample: Sample) -> Reward:
+        called.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.append(sample.completion.text)
+        return Reward(value=0.0)
+
+    before = set(threading.enumerate())
+    with pytest.raises(LookupError), Scoring(reward) as scoring:
+        scoring.ask(samples("a")[0])
+        assert called.wait(10)
+        raise LookupError
+    assert ended == ["a"]
+    assert set(threading.enumerate()) <= before
+
+
+def test_scoring_needs_no_loop_and_disturbs_none() -> None:
+    async def run() -> list[Reward | Failure]:
+        return one_by_one(lambda _: Reward(value=1.0), "a")
+
+    assert asyncio.run(run()) == [Reward(value=1.0)]
+
+
+def test_what_is_asked_after_an_interrupt_is_not_lost_in_silence() -> None:
+    raised = threading.Event()
+
+    async def interrupted(_: Sample) -> Reward:
+        raised.set()
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), Scoring(interrupted) as scoring:
+        for sample in samples("a", "b", "c"):
+            scoring.ask(sample)
+            assert raised.wait(10)
+        scoring.outcomes()
+
+
+def test_what_is_async() -> None:
+    class Asked:
+        async def __call__(self, _: Sample) -> Reward:
+            return Reward(value=0.0)
+
+    async def written(_: Sample, weight: float = 1.0) -> Reward:
+        return Reward(value=weight)
+
+    assert is_async(written) and is_async(partial(written, weight=2.0)) and is_async(Asked())
+    assert not is_async(lambda _: Reward(value=0.0))

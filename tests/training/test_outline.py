@@ -1,0 +1,100 @@
+"""A model's shapes without its numbers."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from stablereward.errors import ModelError
+from stablereward.policies import tiny
+from stablereward.policies.adapters import add_lora
+from stablereward.policies.token import TokenPolicy
+from stablereward.training import footprint
+from stablereward.training.outline import Outline, read_config
+
+
+@pytest.mark.parametrize("rank", [None, 4])
+def test_parameters_are_those_of_the_loaded_model(rank: int | None) -> None:
+    policy = TokenPolicy.load("toy", device="cpu")
+    if rank is not None:
+        add_lora(policy, rank=rank)
+    outline = Outline(read_config("toy")[1], rank=rank)
+    assert {n: p.shape for n, p in outline.model.named_parameters()} == {
+        n: p.shape for n, p in policy.model.named_parameters()
+    }
+    assert outline.num_parameters() == sum(p.numel() for p in policy.model.parameters())
+    trained = [p.numel() for p in policy.model.parameters() if p.requires_grad]
+    assert (outline.num_parameters(trained=True), outline.largest()) == (sum(trained), max(trained))
+    assert outline.patches_per_token() == 4
+
+
+def test_half_the_bytes() -> None:
+    outline = Outline(read_config("toy")[1], half=True)
+    assert {p.dtype for p in outline.parameters()} == {torch.bfloat16}
+
+
+def test_a_model_that_is_not_here_says_what_to_download() -> None:
+    with pytest.raises(ModelError, match=r"hf download nobody/nothing config\.json"):
+        read_config("nobody/nothing")
+
+
+def test_a_folder_without_a_model(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="no model here"):
+        read_config(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "no_such_family"}')
+    with pytest.raises(ModelError, match=r"config\.json cannot be read"):
+        read_config(tmp_path)
+
+
+@pytest.mark.parametrize("halved", [False, True], ids=["float32", "autocast"])
+@pytest.mark.parametrize("checkpointing", [False, True], ids=["all", "checkpointing"])
+def test_the_vision_tower_keeps_about_what_is_said(checkpointing: bool, halved: bool) -> None:
+    tokenizer = TokenPolicy.load("toy-base").tokenizer
+    model = tiny.qwen2_5_vl(tokenizer, hidden=96)
+    outline = Outline(model.config, halved=halved, checkpointing=checkpointing)
+    if checkpointing:
+        renamed = getattr(model, "activation_checkpointing_enable", None)
+        (renamed or model.gradient_checkpointing_enable)()
+    model.train()
+    weights = {p.untyped_storage()._cdata for p in model.parameters()}
+    found: dict[int, torch.UntypedStorage] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in weights:
+            found[storage._cdata] = storage
+        return tensor
+
+    grid = torch.tensor([[1, 32, 32]])
+    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
+    with hooks, torch.autocast("cpu", torch.bfloat16, enabled=halved):
+        out = model.model.visual(torch.randn(1024, 1176), grid_thw=grid).pooler_output
+    assert out.requires_grad
+    # Under autocast the pixels are kept beside their copy in bfloat16.
+    pixels = 4 * 1176 if halved else 0
+    real = sum(storage.nbytes() for storage in found.values()) / 1024 + pixels
+    assert 0.75 < outline.vision().kept / real < 1.35
+
+
+def test_a_frozen_tower_keeps_its_input_only() -> None:
+    vision = Outline(read_config("toy")[1], rank=4).vision()
+    assert vision.kept == 3 * 2 * 14 * 14 * 4 and vision.block > 0
+
+
+def test_without_a_backward_pass_half_a_block_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = read_config("toy-base")[1]
+    wide = {"hidden_size": 640, "intermediate_size": 1710, "num_heads": 8}  # half of the published width
+    for name, value in wide.items():
+        setattr(config.vision_config, name, value)
+    outline = Outline(config)
+    tower = type(outline.model.model.visual)(config.vision_config).eval()
+
+    def all_of(tree: object) -> list[torch.UntypedStorage]:
+        return [leaf.untyped_storage() for leaf in tree_leaves(tree) if isinstance(leaf, Tensor)]
+
+    monkeypatch.setattr(footprint, "_storages", all_of)  # of real tensors, too
+    with torch.no_grad(), footprint.Live() as live:
+        tower(torch.randn(1024, 1176), grid_thw=torch.tensor([[1, 32, 32]]))
+    assert 0.7 < outline.vision().read * 1024 / live.peak < 1.4
