@@ -48,11 +48,11 @@ class HFEngine:
         """See `StreamingEngine.stream`. `finished` is told when samples leave the batch and at its end."""
         answers: dict[int, tuple[Completion, ...] | Failure] = {}
         encoded: dict[int, EncodedPrompt] = {}
-        for index, prompt in enumerate(prompts):
-            try:
-                encoded[index] = self.policy.encode(prompt)
-            except DataError as error:
-                answers[index] = Failure(reason="bad_prompt", detail=str(error))
+        for index, outcome in enumerate(self.policy.encode_all(prompts)):
+            if isinstance(outcome, DataError):
+                answers[index] = Failure(reason="bad_prompt", detail=str(outcome))
+            else:
+                encoded[index] = outcome
         was_training = self.policy.training
         self.policy.eval()
         for batch in self._batches(encoded, sampling):

@@ -10,8 +10,9 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from stablereward.errors import ModelError
+from stablereward.policies.encoding import control_tokens_of, without_tokens
 from stablereward.policies.shipped import model_folder
-from stablereward.policies.token import control_tokens_of, device_named, number_named, without_tokens
+from stablereward.policies.token import device_named, number_named
 from stablereward.types import Failure
 
 Inputs = Mapping[str, list[int]]

@@ -5,7 +5,6 @@ one path, the tiny judge and a 7B model alike.
 """
 
 import shutil
-from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,9 +15,9 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
-from stablereward.data.images import load_image
 from stablereward.errors import ConfigError, DataError, ModelError
 from stablereward.policies.attention import arranged, arrangement_of, route
+from stablereward.policies.encoding import Encoder, control_tokens_of
 from stablereward.policies.host_memory import keep_freed_memory
 from stablereward.policies.merging import merged_weights
 from stablereward.policies.processor import load_processor
@@ -27,8 +26,6 @@ from stablereward.policies.shipped import model_folder
 from stablereward.policies.tree import EncodedPrompt, Group, Tree, tree_attention
 from stablereward.policies.vision import quicken
 from stablereward.types import Prompt
-
-ENCODED_BYTES_KEPT = 2**29
 
 NUMBERS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -92,8 +89,7 @@ class TokenPolicy(nn.Module):
         self.stop_ids = _stop_ids(model, self.tokenizer)
         self.compute_dtype = torch.bfloat16 if self.device.type == "cuda" else self._own_dtype
         self.value_head: nn.Module | None = None
-        self._encoded: OrderedDict[int, tuple[Prompt, EncodedPrompt]] = OrderedDict()
-        self._encoded_bytes = 0
+        self._encoder = Encoder(model, processor, source, self.control_tokens)
 
     @classmethod
     def load(
@@ -166,8 +162,7 @@ class TokenPolicy(nn.Module):
     @property
     def max_context(self) -> int:
         """The longest row of tokens the model was made for."""
-        text = self.model.config.get_text_config()
-        return int(text.max_position_embeddings)
+        return self._encoder.max_context
 
     @property
     def pad_token_id(self) -> int:
@@ -180,64 +175,11 @@ class TokenPolicy(nn.Module):
         Raises DataError for an image that cannot be read or has a shape the model cannot take, and for a
         prompt longer than the context.
         """
-        kept = self._encoded.get(id(prompt))
-        if kept is not None:
-            return kept[1]
-        encoded = self._encode(prompt)
-        self._encoded[id(prompt)] = (prompt, encoded)
-        self._encoded_bytes += encoded.num_bytes
-        while self._encoded_bytes > ENCODED_BYTES_KEPT and len(self._encoded) > 1:
-            _, (_, oldest) = self._encoded.popitem(last=False)
-            self._encoded_bytes -= oldest.num_bytes
-        return encoded
+        return self._encoder.encode(prompt)
 
-    def _encode(self, prompt: Prompt) -> EncodedPrompt:
-        where = _where(prompt)
-        images = [load_image(image, where) for image in prompt.images]
-        text = without_tokens(prompt.text, self.control_tokens)
-        content = [{"type": "image"} for _ in images] + [{"type": "text", "text": text}]
-        plain = self.processor is self.tokenizer
-        if plain and images:
-            raise ModelError(f"{where}: {len(images)} image(s), but the model reads text only")
-        chat = [{"role": "user", "content": text if plain else content}]
-        if self.processor.chat_template is None:
-            raise ModelError(
-                f"{self.source}: the model has no chat template; add chat_template.jinja to its folder"
-            )
-        rendered = self.processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
-        try:
-            inputs = dict(
-                self.tokenizer([rendered], return_tensors="pt", add_special_tokens=False)
-                if plain
-                else self.processor(
-                    text=[rendered], images=images or None, return_tensors="pt", add_special_tokens=False
-                )
-            )
-        except ValueError as error:  # such as an image 200 times as wide as high
-            raise DataError(f"{where}: the model's processor refuses it: {error}") from error
-        input_ids = inputs.pop("input_ids")
-        for name in ("attention_mask", "mm_token_type_ids", "token_type_ids"):
-            inputs.pop(name, None)
-        if input_ids.shape[1] >= self.max_context:
-            raise DataError(
-                f"{where}: the prompt has {input_ids.shape[1]} tokens, the model's context is "
-                f"{self.max_context}; shorten it or lower the image size"
-            )
-        return EncodedPrompt(
-            input_ids_P=input_ids[0], positions_AP=self._positions(input_ids, inputs), media=inputs
-        )
-
-    def _positions(self, input_ids: Tensor, media: dict[str, Tensor]) -> Tensor:
-        """[A, P]: one axis, or three where the family places image tokens on a grid (M-RoPE)."""
-        inner = self.model.model
-        if not hasattr(inner, "get_rope_index"):
-            return torch.arange(input_ids.shape[1])[None]
-        is_image = (input_ids == self.model.config.image_token_id).int()
-        positions, _ = inner.get_rope_index(
-            input_ids, mm_token_type_ids=is_image, image_grid_thw=media.get("image_grid_thw")
-        )
-        one_row_AP: Tensor = positions[:, 0]
-        return one_row_AP
+    def encode_all(self, prompts: Sequence[Prompt]) -> list[EncodedPrompt | DataError]:
+        """`encode` of many, which costs less together; the error in the place of one that it raises for."""
+        return self._encoder.encode_all(prompts)
 
     def tree(self, groups: Sequence[Group]) -> Tree:
         """The groups laid out for `forward`, on the model's device."""
@@ -325,23 +267,3 @@ def _stop_ids(model: Any, tokenizer: Any) -> list[int]:
             "the model names no end-of-sequence token; set eos_token_id in generation_config.json"
         )
     return sorted(found)
-
-
-def control_tokens_of(tokenizer: Any, placeholders: Sequence[int]) -> list[str]:
-    """Every token that means something else than its letters, as text."""
-    special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
-    named = tokenizer.convert_ids_to_tokens(list(placeholders))
-    return sorted({*tokenizer.all_special_tokens, *special, *named})
-
-
-def without_tokens(text: str, control_tokens: Sequence[str]) -> str:
-    """Text from data must not act as a control token, so one written out in it is broken by a space."""
-    for token in control_tokens:
-        if len(token) > 1:
-            text = text.replace(token, f"{token[0]} {token[1:]}")
-    return text
-
-
-def _where(prompt: Prompt) -> str:
-    preference = prompt.preference
-    return f"preference {preference.id!r}" if preference is not None and preference.id else "prompt"

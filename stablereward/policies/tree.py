@@ -67,43 +67,38 @@ class Tree:
     def build(cls, groups: Sequence[Group], pad_token_id: int) -> Self:
         """Lays the groups out. Samples keep the order of the groups and of their completions."""
         length = max(group.num_tokens for group in groups)
-        samples = [ids for group in groups for ids in group.completions]
-        longest = max(len(ids) for ids in samples)
-        num_axes = groups[0].prompt.positions_AP.shape[0]
-        input_ids = torch.full((len(groups), length), pad_token_id, dtype=torch.long)
-        positions = torch.zeros((num_axes, len(groups), length), dtype=torch.long)
-        segments = torch.full((len(groups), length), -1, dtype=torch.long)
-        sources = torch.zeros((len(samples), longest), dtype=torch.long)
-        targets = torch.full((len(samples), longest), pad_token_id, dtype=torch.long)
-        mask = torch.zeros((len(samples), longest), dtype=torch.bool)
-        sample = 0
-        for row, group in enumerate(groups):
-            end = group.prompt.num_tokens
-            input_ids[row, :end] = group.prompt.input_ids_P
-            positions[:, row, :end] = group.prompt.positions_AP
-            segments[row, :end] = 0
-            last_of_prompt = row * length + end - 1
-            next_position = int(group.prompt.positions_AP.max()) + 1
-            for number, ids in enumerate(group.completions, start=1):
-                tokens = torch.tensor(ids, dtype=torch.long)
-                size = len(ids) - 1
-                input_ids[row, end : end + size] = tokens[:-1]
-                positions[:, row, end : end + size] = torch.arange(next_position, next_position + size)
-                segments[row, end : end + size] = number
-                sources[sample, 0] = last_of_prompt
-                sources[sample, 1 : size + 1] = row * length + end + torch.arange(size)
-                targets[sample, : len(ids)] = tokens
-                mask[sample, : len(ids)] = True
-                end += size
-                sample += 1
+        longest = max(len(ids) for group in groups for ids in group.completions)
+        rows: list[list[int]] = []
+        positions = torch.zeros((len(groups[0].prompt.positions_AP), len(groups), length), dtype=torch.long)
+        segments: list[list[int]] = []
+        sources: list[list[int]] = []
+        targets: list[list[int]] = []
+        lengths: list[int] = []
+        for number, group in enumerate(groups):
+            ids, own = group.prompt.input_ids_P.tolist(), [0] * group.prompt.num_tokens
+            after = torch.arange(longest - 1) + int(group.prompt.positions_AP.max()) + 1
+            positions[:, number, : len(ids)] = group.prompt.positions_AP
+            last_of_prompt = number * length + len(ids) - 1
+            for segment, completion in enumerate(group.completions, start=1):
+                size, start = len(completion) - 1, number * length + len(ids)
+                positions[:, number, len(ids) : len(ids) + size] = after[:size]
+                ids += completion[:-1]
+                own += [segment] * size
+                sources.append([last_of_prompt, *range(start, start + size)] + [0] * (longest - size - 1))
+                targets.append([*completion, *[pad_token_id] * (longest - size - 1)])
+                lengths.append(len(completion))
+            rows.append(ids + [pad_token_id] * (length - len(ids)))
+            segments.append(own + [-1] * (length - len(own)))
+        input_ids, sources_BT, targets_BT = (torch.tensor(x) for x in (rows, sources, targets))
+        mask_BT = torch.arange(longest) < torch.tensor(lengths)[:, None]
         return cls(
             input_ids_RL=input_ids,
             positions_ARL=positions,
-            segments_RL=segments,
+            segments_RL=torch.tensor(segments),
             media=join_media([group.prompt for group in groups]),
-            sources_BT=sources,
-            targets_BT=targets,
-            mask_BT=mask,
+            sources_BT=sources_BT,
+            targets_BT=targets_BT,
+            mask_BT=mask_BT,
         )
 
     def to(self, device: torch.device) -> Self:

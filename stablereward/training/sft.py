@@ -47,7 +47,9 @@ def sft_batches(
     """Batches after update `start`; demonstrations of one batch share one mean over all its tokens."""
     num_updates = config.num_updates(len(demonstrations))
     for chosen in passes(len(demonstrations), config.batch_size, num_updates, seed, start):
-        groups = [_group(policy, demonstrations[number]) for number in chosen]
+        shown = [demonstrations[number] for number in chosen]
+        policy.encode_all([demonstration.prompt for demonstration in shown])
+        groups = [_group(policy, demonstration) for demonstration in shown]
         weight = 1.0 / sum(len(ids) for group in groups for ids in group.completions)
         yield [
             Share(groups=tuple(groups[n] for n in numbers), token_weight=weight)

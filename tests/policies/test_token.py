@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from stablereward.errors import DataError, ModelError
-from stablereward.policies import token
+from stablereward.policies import encoding
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.tree import Group
 from stablereward.training.batching import fill
@@ -208,14 +208,14 @@ def test_prepared_prompts_are_kept_within_bounds(tmp_path: Path, monkeypatch: py
     first, second, third = (Prompt(text=text) for text in "ABC")
     size = policy.encode(first).num_bytes
     assert size == policy.encode(second).num_bytes == 16 * policy.encode(first).num_tokens
-    monkeypatch.setattr(token, "ENCODED_BYTES_KEPT", 2 * size)
+    monkeypatch.setattr(encoding, "BYTES_KEPT", 2 * size)
     kept = {prompt.text: policy.encode(prompt) for prompt in (first, second, third)}
     assert policy.encode(second) is kept["B"] and policy.encode(third) is kept["C"]
     assert policy.encode(first) is not kept["A"]
-    monkeypatch.setattr(token, "ENCODED_BYTES_KEPT", 1)
+    monkeypatch.setattr(encoding, "BYTES_KEPT", 1)
     larger = Prompt(text="One that is kept though it alone is too large")
     assert policy.encode(larger) is policy.encode(larger)
-    assert len(policy._encoded) == 1
+    assert len(policy._encoder._kept) == 1
 
 
 @pytest.mark.parametrize("size", [(1, 400), (400, 1)])

@@ -1,0 +1,169 @@
+"""Prompts as a model takes them: tokens, positions and preprocessed images, each prepared once."""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from stablereward.data.images import load_image
+from stablereward.errors import DataError, ModelError
+from stablereward.policies.tree import EncodedPrompt
+from stablereward.policies.vision import PACKING
+from stablereward.types import Prompt
+
+BYTES_KEPT = 2**29
+TOGETHER = 16
+"""Prompts prepared in one call of the processor."""
+
+
+class Encoder:
+    """Encodes the prompts of one model and keeps the newest."""
+
+    def __init__(self, model: Any, processor: Any, source: Path, control_tokens: Sequence[str]) -> None:
+        self.model, self.processor, self.source = model, processor, source
+        self.tokenizer = getattr(processor, "tokenizer", processor)
+        self.control_tokens = control_tokens
+        self.reads_text_only = processor is self.tokenizer
+        self._kept: OrderedDict[int, tuple[Prompt, EncodedPrompt]] = OrderedDict()
+        self._bytes = 0
+
+    @property
+    def max_context(self) -> int:
+        return int(self.model.config.get_text_config().max_position_embeddings)
+
+    def encode(self, prompt: Prompt) -> EncodedPrompt:
+        """See `TokenPolicy.encode`."""
+        kept = self._kept.get(id(prompt))
+        if kept is not None:
+            return kept[1]
+        [encoded] = self._encode([prompt])
+        self._keep(prompt, encoded)
+        return encoded
+
+    def encode_all(self, prompts: Sequence[Prompt]) -> list[EncodedPrompt | DataError]:
+        """See `TokenPolicy.encode_all`."""
+        fresh = [p for p in {id(p): p for p in prompts}.values() if id(p) not in self._kept]
+        done: dict[int, EncodedPrompt] = {}
+        if self.reads_text_only or self.model.config.model_type in PACKING:
+            for start in range(0, len(fresh), TOGETHER):
+                some = fresh[start : start + TOGETHER]
+                try:
+                    done.update({id(p): e for p, e in zip(some, self._encode(some), strict=True)})
+                except DataError:  # one by one then, which also says whose it is
+                    break
+        for prompt in fresh:
+            if id(prompt) in done:
+                self._keep(prompt, done[id(prompt)])
+        return [done.get(id(prompt)) or self._outcome(prompt) for prompt in prompts]
+
+    def _outcome(self, prompt: Prompt) -> EncodedPrompt | DataError:
+        try:
+            return self.encode(prompt)
+        except DataError as error:
+            return error
+
+    def _keep(self, prompt: Prompt, encoded: EncodedPrompt) -> None:
+        self._kept[id(prompt)] = (prompt, encoded)
+        self._bytes += encoded.num_bytes
+        while self._bytes > BYTES_KEPT and len(self._kept) > 1:
+            _, (_, oldest) = self._kept.popitem(last=False)
+            self._bytes -= oldest.num_bytes
+
+    def _encode(self, prompts: Sequence[Prompt]) -> list[EncodedPrompt]:
+        """Raises DataError, which names the prompt where there is one."""
+        where = _where(prompts[0]) if len(prompts) == 1 else f"{len(prompts)} prompts"
+        images = [[load_image(image, _where(prompt)) for image in prompt.images] for prompt in prompts]
+        texts = [self._rendered(p, len(shown)) for p, shown in zip(prompts, images, strict=True)]
+        inputs = self._processed(texts, [image for shown in images for image in shown], where)
+        rows, mask = inputs.pop("input_ids"), inputs.pop("attention_mask").bool()
+        for name in ("mm_token_type_ids", "token_type_ids"):
+            inputs.pop(name, None)
+        media = [inputs] if len(prompts) == 1 else _split(inputs, [len(shown) for shown in images])
+        encoded = []
+        for prompt, ids_P, pixels in zip(
+            prompts, (r[m] for r, m in zip(rows, mask, strict=True)), media, strict=True
+        ):
+            if len(ids_P) >= self.max_context:
+                raise DataError(
+                    f"{_where(prompt)}: the prompt has {len(ids_P)} tokens, the model's context is "
+                    f"{self.max_context}; shorten it or lower the image size"
+                )
+            positions_AP = self._positions(ids_P[None], pixels)
+            encoded.append(EncodedPrompt(input_ids_P=ids_P, positions_AP=positions_AP, media=pixels))
+        return encoded
+
+    def _rendered(self, prompt: Prompt, num_images: int) -> str:
+        """The prompt in the model's chat template."""
+        if self.reads_text_only and num_images:
+            raise ModelError(f"{_where(prompt)}: {num_images} image(s), but the model reads text only")
+        if self.processor.chat_template is None:
+            raise ModelError(
+                f"{self.source}: the model has no chat template; add chat_template.jinja to its folder"
+            )
+        text = without_tokens(prompt.text, self.control_tokens)
+        content = [*({"type": "image"} for _ in range(num_images)), {"type": "text", "text": text}]
+        chat = [{"role": "user", "content": text if self.reads_text_only else content}]
+        rendered: str = self.processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+        return rendered
+
+    def _processed(self, texts: list[str], images: list[Image.Image], where: str) -> dict[str, Tensor]:
+        asked = {
+            "text": texts,
+            "return_tensors": "pt",
+            "add_special_tokens": False,
+            "padding": len(texts) > 1,
+        }
+        if not self.reads_text_only:
+            asked["images"] = images or None
+        try:
+            return dict(self.processor(**asked))
+        except ValueError as error:  # such as an image 200 times as wide as high
+            raise DataError(f"{where}: the model's processor refuses it: {error}") from error
+
+    def _positions(self, input_ids: Tensor, media: dict[str, Tensor]) -> Tensor:
+        """[A, P]: one axis, or three where the family places image tokens on a grid (M-RoPE)."""
+        inner = self.model.model
+        if not hasattr(inner, "get_rope_index"):
+            return torch.arange(input_ids.shape[1])[None]
+        is_image = (input_ids == self.model.config.image_token_id).int()
+        positions, _ = inner.get_rope_index(
+            input_ids, mm_token_type_ids=is_image, image_grid_thw=media.get("image_grid_thw")
+        )
+        one_row_AP: Tensor = positions[:, 0]
+        return one_row_AP
+
+
+def _split(inputs: dict[str, Tensor], num_images: Sequence[int]) -> list[dict[str, Tensor]]:
+    """Packed patches, and their grids, of each prompt. Copies, so that no prompt keeps the others'."""
+    if not inputs:
+        return [{} for _ in num_images]
+    grids = inputs["image_grid_thw"].split(list(num_images))
+    pixels = inputs["pixel_values"].split([int(grid.prod(-1).sum()) for grid in grids])
+    return [
+        {"pixel_values": of_prompt.clone(), "image_grid_thw": grid.clone()} if len(grid) else {}
+        for of_prompt, grid in zip(pixels, grids, strict=True)
+    ]
+
+
+def control_tokens_of(tokenizer: Any, placeholders: Sequence[int]) -> list[str]:
+    """Every token that means something else than its letters, as text."""
+    special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    named = tokenizer.convert_ids_to_tokens(list(placeholders))
+    return sorted({*tokenizer.all_special_tokens, *special, *named})
+
+
+def without_tokens(text: str, control_tokens: Sequence[str]) -> str:
+    """Text from data must not act as a control token, so one written out in it is broken by a space."""
+    for token in control_tokens:
+        if len(token) > 1:
+            text = text.replace(token, f"{token[0]} {token[1:]}")
+    return text
+
+
+def _where(prompt: Prompt) -> str:
+    preference = prompt.preference
+    return f"preference {preference.id!r}" if preference is not None and preference.id else "prompt"
