@@ -35,6 +35,7 @@ def main(given: list[str] | None = None) -> dict[str, Any]:
     parser.add_argument(
         "--shape", action="append", choices=SHAPES, help="default: three on a CPU, one on a GPU"
     )
+    parser.add_argument("--per-turn", type=int, default=2, help="steps of a turn, of which the last counts")
     options = common.read(parser, given)
     device = Device(options.device)
     names = options.shape or (["1400+350"] if device.like_gpu else list(SHAPES)[:3])
@@ -66,7 +67,7 @@ def one_shape(
         model=model,
         device=options.device,
         checkpointing=options.checkpointing,
-        fresh=2 * (WARMUP + options.steps + MEMORY_STEPS + 1),
+        fresh=2 * (WARMUP + options.per_turn * (options.steps + MEMORY_STEPS) + 1),
     )
     device, parameters = Device(options.device), count(model)
     names = available(options.sides)
@@ -80,7 +81,7 @@ def one_shape(
         (MEMORY_STEPS, 0, {"do": "step", "memory": True}),
         (options.steps, WARMUP, {"do": "sft"}),
     ]
-    steps, memory, sft = race(jobs, rounds, alone=options.alone)
+    steps, memory, sft = race(jobs, rounds, alone=options.alone, per_turn=options.per_turn)
     _require_every_token(shape, steps)
     floor = floors(model, shape, parameters, rates, device)
     return {

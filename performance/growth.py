@@ -25,6 +25,7 @@ AXES: dict[str, tuple[str, tuple[int, ...]]] = {
 """By field of a shape its name and values."""
 SMALLEST_GROUP = {"ours": 1, "plain": 1, "trl": 2}
 """TRL's groups have at least two samples."""
+PER_TURN = 2
 FAST_AXES = ("group", "prompts")
 Point = tuple[int, str]
 """A value of the axis and a side."""
@@ -46,7 +47,7 @@ def main(given: list[str] | None = None) -> dict[str, Any]:
             shape=base,
             model=model,
             device=options.device,
-            fresh=options.steps + 3,
+            fresh=PER_TURN * options.steps + 3,
             checkpointing=options.checkpointing,
         )
         for axis in axes:
@@ -82,7 +83,7 @@ def _along(axis: str, values: Sequence[int], job: Job, options: argparse.Namespa
                     running[point] = started.enter_context(Side(jobs[point]))
                     if running[point].ask(do="step")["step"] > options.limit:
                         slow.add(point[1])
-            found |= turns(running, options.steps, do="step")
+            found |= turns(running, options.steps, per_turn=PER_TURN, do="step")
     points = []
     for value in dict.fromkeys(value for value, _ in found):
         here = {name: answers for (at, name), answers in found.items() if at == value}

@@ -84,17 +84,23 @@ def available(names: Sequence[str]) -> list[str]:
     return list(names)
 
 
-def turns(running: Mapping[Key, Side], steps: int, **request: Any) -> dict[Key, Answers]:
-    """`steps` answers of each, in turn."""
+def turns(
+    running: Mapping[Key, Side], steps: int, *, per_turn: int = 1, **request: Any
+) -> dict[Key, Answers]:
+    """`steps` answers of each, in turn: the last of `per_turn`, as who has slept begins slowly."""
     answers: dict[Key, Answers] = {key: [] for key in running}
     for _ in range(steps):
         for key, side in running.items():
-            answers[key].append(side.ask(**request))
+            answers[key].append([side.ask(**request) for _ in range(per_turn)][-1])
     return answers
 
 
 def race(
-    jobs: Sequence[Job], rounds: Sequence[tuple[int, int, dict[str, Any]]], *, alone: bool = False
+    jobs: Sequence[Job],
+    rounds: Sequence[tuple[int, int, dict[str, Any]]],
+    *,
+    alone: bool = False,
+    per_turn: int = 1,
 ) -> list[Steps]:
     """For each (steps, warm-up, request) the answers by side; those to the warm-up are thrown away.
 
@@ -108,7 +114,7 @@ def race(
             for answers, (steps, warmup, request) in zip(made, rounds, strict=True):
                 able = {n: s for n, s in running.items() if n != "trl" or request["do"] != "sft"}
                 turns(able, warmup, **request)
-                answers.update(turns(able, steps, **request))
+                answers.update(turns(able, steps, per_turn=per_turn, **request))
     return made
 
 

@@ -141,8 +141,8 @@ def _split(inputs: dict[str, Tensor], num_images: Sequence[int]) -> list[dict[st
     """Packed patches, and their grids, of each prompt. Copies, so that no prompt keeps the others'."""
     if not inputs:
         return [{} for _ in num_images]
-    grids = inputs["image_grid_thw"].split(list(num_images))
-    pixels = inputs["pixel_values"].split([int(grid.prod(-1).sum()) for grid in grids])
+    grids = torch.split(inputs["image_grid_thw"], list(num_images))
+    pixels = torch.split(inputs["pixel_values"], [int(grid.prod(-1).sum()) for grid in grids])
     return [
         {"pixel_values": of_prompt.clone(), "image_grid_thw": grid.clone()} if len(grid) else {}
         for of_prompt, grid in zip(pixels, grids, strict=True)

@@ -4,7 +4,6 @@ import json
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,20 +33,28 @@ class Subject:
     shuffle_images: bool = False
 
 
-def generative_judge(
-    path: str | Path, hardware: Hardware, max_completion_length: int
-) -> Callable[[int], Generative]:
-    """The judge of a model, loaded when it is first asked: greedy for one vote, else at temperature 1."""
+class Judges:
+    """Judges of model folders. One at a time is in memory: asking for another gives up the last."""
 
-    @cache
-    def engine() -> HFEngine:
-        return HFEngine(load_policy(path, hardware, None))
+    def __init__(self, hardware: Hardware, max_completion_length: int) -> None:
+        self.hardware, self.max_completion_length = hardware, max_completion_length
+        self._path: str | Path | None = None
+        self._engine: HFEngine | None = None
 
-    def judge(votes: int) -> Generative:
-        sampling = replace(decoding(votes), max_completion_length=max_completion_length)
-        return Generative(engine=engine(), sampling=sampling)
+    def of(self, path: str | Path) -> Callable[[int], Generative]:
+        """The judge of a model, loaded when it is first asked: greedy for one vote, else at temperature 1."""
 
-    return judge
+        def judge(votes: int) -> Generative:
+            sampling = replace(decoding(votes), max_completion_length=self.max_completion_length)
+            return Generative(engine=self._loaded(path), sampling=sampling)
+
+        return judge
+
+    def _loaded(self, path: str | Path) -> HFEngine:
+        if self._engine is None or self._path != path:
+            self._engine = None  # before the next is loaded
+            self._path, self._engine = path, HFEngine(load_policy(path, self.hardware, None))
+        return self._engine
 
 
 def measure(

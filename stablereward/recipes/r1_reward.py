@@ -29,7 +29,7 @@ from stablereward.objectives.advantages import released_filter, sigma_filter, wi
 from stablereward.objectives.named import stable_reinforce
 from stablereward.objectives.objective import Objective
 from stablereward.objectives.ratios import pre_clipped_ratio, token_ratio
-from stablereward.recipes.measuring import Subject, generative_judge, measure
+from stablereward.recipes.measuring import Judges, Subject, measure
 from stablereward.recipes.possible import require_counts, require_positive, require_shares
 from stablereward.recipes.sources import Data, Toy, load, toy_annotator
 from stablereward.recipes.stages import (
@@ -212,8 +212,7 @@ def works(config: Config) -> list[Work]:
             drawing=Drawing(group=rl.num_generations, completion=length, prompts=rl.prompts_per_batch),
             reference=config.stable.beta > 0,
         ),
-        # The judges from before and after are both there.
-        Work(name="measurement", drawing=Drawing(group=1, completion=length), copies=2),
+        Work(name="measurement", drawing=Drawing(group=1, completion=length)),
     ]
     return [cold, *stages] if config.annotator or config.data.toy else stages
 
@@ -310,11 +309,8 @@ def _server(server: Server) -> OpenAIServer:
 
 
 def _subjects(config: Config, start: str | Path, judge: Path) -> list[Subject]:
-    length = config.rl.max_completion_length
-    cold, trained = (
-        generative_judge(start, config.hardware, length),
-        generative_judge(judge, config.hardware, length),
-    )
+    judges = Judges(config.hardware, config.rl.max_completion_length)
+    cold, trained = judges.of(start), judges.of(judge)
     return [
         Subject(
             name="cold start" if config.annotator or config.data.toy else "start", role="start", judge=cold

@@ -54,7 +54,7 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """A stage: `copies` models are loaded, of which one samples and, if there is an `update`, is trained.
+    """A stage: a model that samples and, if there is an `update`, is trained.
 
     `rank` is that of adapters; `half` keeps the weights in bfloat16.
     """
@@ -62,7 +62,6 @@ class Work:
     name: str
     update: Update | None = None
     drawing: Drawing | None = None
-    copies: int = 1
     reference: bool = False
     rank: int | None = None
     checkpointing: bool = False
@@ -128,7 +127,7 @@ def needs(shapes: Shapes, work: Work, prompt: Length, *, gpu: bool) -> Needs:
     weights = (2 if work.half else 4) * outline.num_parameters()
     found = Needs(
         name=work.name,
-        weights=work.copies * weights,
+        weights=weights,
         reference=weights if work.reference and work.rank is None else 0,
         moments=8 * trained,
         add_up=not gpu,

@@ -1,6 +1,9 @@
 """Measurement: every judge on the same preferences in both orders, each opinion kept and asked once."""
 
+import gc
 import json
+import shutil
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +17,7 @@ from stablereward.evaluation.metrics import summarise
 from stablereward.evaluation.rows import read
 from stablereward.judges.controls import Rule, always_first
 from stablereward.judges.protocol import Opinion
-from stablereward.recipes.measuring import Subject, generative_judge, measure
+from stablereward.recipes.measuring import Judges, Subject, measure
 from stablereward.recipes.stages import Hardware
 from stablereward.training.run_folder import RunFolder
 from stablereward.types import Preference
@@ -147,13 +150,26 @@ def test_shuffled_images_are_never_the_questions_own(num: int, tmp_path: Path) -
 
 
 def test_a_judge_is_loaded_when_it_is_asked_and_decodes_as_the_paper(parrot: Path) -> None:
-    generative_judge("gone", Hardware(), 16)
-    judge = generative_judge(parrot, Hardware(device="cpu"), 24)
+    judges = Judges(Hardware(device="cpu"), 24)
+    judges.of("gone")
+    judge = judges.of(parrot)
     single, many = judge(1), judge(5)
     assert single.engine is many.engine
     assert single.sampling is not None and many.sampling is not None
     assert (single.sampling.temperature, many.sampling.temperature) == (0.0, 1.0)
     assert single.sampling.max_completion_length == 24
+
+
+def test_one_judge_is_in_memory_at_a_time(parrot: Path, tmp_path: Path) -> None:
+    again = shutil.copytree(parrot, tmp_path / "again")
+    judges = Judges(Hardware(device="cpu"), 24)
+    first, second = judges.of(parrot), judges.of(again)
+    engine = weakref.ref(first(1).engine)
+    gc.collect()
+    assert engine() is not None and first(3).engine is engine()
+    second(1)
+    gc.collect()
+    assert engine() is None
 
 
 def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
