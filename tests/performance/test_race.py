@@ -40,16 +40,23 @@ def test_compare_runs_and_leaves_results(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("size", "more"), [("0.5B", ["--sides", "ours", "plain"]), ("3B", ["--checkpointing"])]
-)
-def test_what_a_gpu_would_run_is_rehearsed_as_a_whole(tmp_path: Path, size: str, more: list[str]) -> None:
-    given = ["--device", "rehearsal", "--size", size, "--micro-batch", "4", "--threads", "1", "--steps", "1"]
-    compare.main([*given, *more, "--output", str(tmp_path)])
-    result = json.loads((tmp_path / f"compare-rehearsal-{size}-fast.json").read_text())
+def test_what_a_gpu_would_run_is_rehearsed_as_a_whole(tmp_path: Path) -> None:
+    given = [
+        "--device",
+        "rehearsal",
+        "--size",
+        "3B",
+        "--checkpointing",
+        "--micro-batch",
+        "4",
+        "--threads",
+        "1",
+    ]
+    compare.main([*given, "--steps", "1", "--per-turn", "1", "--output", str(tmp_path)])
+    result = json.loads((tmp_path / "compare-rehearsal-3B-fast.json").read_text())
     assert (result["fast"], result["device"]) == (True, "rehearsal")
     found = result["shapes"]["1400+350"]
-    sides = {"ours", "plain"} | ({"trl"} if trl_python() and size == "3B" else set())
+    sides = {"ours", "plain"} | ({"trl"} if trl_python() else set())
     assert set(found["steps"]) == set(found["memory"]) == set(found["rates"]) == sides
     # Sides that computed in float32 would agree to a millionth.
     assert all(1e-4 < gap < 3e-2 for gap in found["gradient_gap"].values())
@@ -64,7 +71,8 @@ def test_growth_runs_along_an_axis_in_turn(tmp_path: Path, capfd: pytest.Capture
     grown = growth.main(["--axis", "group", "--values", "1", "3", "--sides", "ours", *rest])
     assert [point["samples"] for point in grown["axes"]["group"]] == [2, 6]
     tokens = [int(n) for n in re.findall(r"'tokens': (\d+)", capfd.readouterr().err)]
-    assert tokens == [12, 36] * 3
+    # One step each to see who is slow, then turns of two.
+    assert tokens == [12, 36] + [12, 12, 36, 36] * 2
 
 
 def test_a_slow_side_leaves_the_axis(tmp_path: Path) -> None:
