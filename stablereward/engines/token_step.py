@@ -48,7 +48,8 @@ class TokenStep:
         self.half = cos.shape[-1] // 2
         # rotate_half(x) · sin is (x with its halves exchanged) · (sin with a negative first half).
         sin = torch.cat([-sin[..., : self.half], sin[..., self.half :]], dim=-1)
-        self.cos_N1H, self.sin_N1H = (x[0, :, None].to(self.dtype) for x in (cos, sin))
+        # Older versions of transformers give each axis a table of its own; for text they are all the same.
+        self.cos_N1H, self.sin_N1H = (x.flatten(0, -3)[0, :, None].to(self.dtype) for x in (cos, sin))
 
     def __call__(self, tokens_S: Tensor, positions_S: Tensor, cache: SharedCache) -> Tensor:
         """The states [S, D] from which the tokens after these are drawn. `cache` has grown by one."""
