@@ -55,12 +55,14 @@ class HFEngine:
                 encoded[index] = outcome
         was_training = self.policy.training
         self.policy.eval()
-        for batch in self._batches(encoded, sampling):
-            with self.policy.precision():
-                some = {index: encoded[index] for index in batch}
-                decoding = _Decoding(self.policy, some, sampling, quick=self._can_step(some[batch[0]]))
-                answers.update(decoding.run(finished))
-        self.policy.train(was_training)
+        try:
+            for batch in self._batches(encoded, sampling):
+                with self.policy.precision():
+                    some = {index: encoded[index] for index in batch}
+                    decoding = _Decoding(self.policy, some, sampling, quick=self._can_step(some[batch[0]]))
+                    answers.update(decoding.run(finished))
+        finally:
+            self.policy.train(was_training)
         return [answers[index] for index in range(len(prompts))]
 
     def _can_step(self, prompt: EncodedPrompt) -> bool:
@@ -178,7 +180,7 @@ class _Decoding:
             position_ids=positions if num_axes > 1 else positions[0],
             use_cache=True,
             **cache.arguments(),
-            **{name: value.to(device) for name, value in join_media(prompts).items()},
+            **policy.media_inputs({name: value.to(device) for name, value in join_media(prompts).items()}),
         ).last_hidden_state
         cache.branch(copies, self.num_steps)
         next_R = positions.amax(dim=(0, 2)) + 1

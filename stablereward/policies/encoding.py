@@ -11,6 +11,7 @@ from torch import Tensor
 
 from stablereward.data.images import load_image
 from stablereward.errors import DataError, ModelError
+from stablereward.policies.pixels import AS_BYTES, BYTES, Pixels
 from stablereward.policies.tree import EncodedPrompt
 from stablereward.policies.vision import PACKING
 from stablereward.types import Prompt
@@ -28,6 +29,7 @@ class Encoder:
         self.tokenizer = getattr(processor, "tokenizer", processor)
         self.control_tokens = control_tokens
         self.reads_text_only = processor is self.tokenizer
+        self.pixels = Pixels.of(processor)
         self._kept: OrderedDict[int, tuple[Prompt, EncodedPrompt]] = OrderedDict()
         self._bytes = 0
 
@@ -119,10 +121,15 @@ class Encoder:
         }
         if not self.reads_text_only:
             asked["images"] = images or None
+        if self.pixels is not None:
+            asked |= AS_BYTES
         try:
-            return dict(self.processor(**asked))
+            made = dict(self.processor(**asked))
         except ValueError as error:  # such as an image 200 times as wide as high
             raise DataError(f"{where}: the model's processor refuses it: {error}") from error
+        if self.pixels is not None and "pixel_values" in made:
+            made[BYTES] = self.pixels.pack(made.pop("pixel_values"))
+        return made
 
     def _positions(self, input_ids: Tensor, media: dict[str, Tensor]) -> Tensor:
         """[A, P]: one axis, or three where the family places image tokens on a grid (M-RoPE)."""
@@ -142,9 +149,10 @@ def _split(inputs: dict[str, Tensor], num_images: Sequence[int]) -> list[dict[st
     if not inputs:
         return [{} for _ in num_images]
     grids = torch.split(inputs["image_grid_thw"], list(num_images))
-    pixels = torch.split(inputs["pixel_values"], [int(grid.prod(-1).sum()) for grid in grids])
+    name = BYTES if BYTES in inputs else "pixel_values"
+    pixels = torch.split(inputs[name], [int(grid.prod(-1).sum()) for grid in grids])
     return [
-        {"pixel_values": of_prompt.clone(), "image_grid_thw": grid.clone()} if len(grid) else {}
+        {name: of_prompt.clone(), "image_grid_thw": grid.clone()} if len(grid) else {}
         for of_prompt, grid in zip(pixels, grids, strict=True)
     ]
 

@@ -5,6 +5,7 @@ vocabulary, and what is made is reused while it is near.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
 import torch
@@ -25,8 +26,14 @@ def log_distribution(logits_NV: Tensor, temperature: float, suppressed: Sequence
     if temperature not in (0.0, 1.0):
         logits_NV = logits_NV / temperature
     if suppressed:
-        logits_NV = logits_NV.index_fill(-1, torch.tensor(suppressed, device=logits_NV.device), NEVER)
+        logits_NV = logits_NV.index_fill(-1, _on(logits_NV.device, tuple(suppressed)), NEVER)
     return logits_NV.log_softmax(-1)
+
+
+@cache
+def _on(device: torch.device, numbers: tuple[int, ...]) -> Tensor:
+    """Made once: a GPU has to be waited for until a list has arrived."""
+    return torch.tensor(numbers, device=device)
 
 
 class ChosenLogprobs(torch.autograd.Function):

@@ -17,7 +17,7 @@ from torch import Tensor
 class EncodedPrompt:
     """A prompt as a model takes it. A is 3 for families with three rotary axes, else 1.
 
-    `media` holds the tensors of its images by the names the model's forward uses.
+    `media` holds the tensors of its images, of which `TokenPolicy.media_inputs` makes what the model takes.
     """
 
     input_ids_P: Tensor
@@ -66,36 +66,44 @@ class Tree:
     @classmethod
     def build(cls, groups: Sequence[Group], pad_token_id: int) -> Self:
         """Lays the groups out. Samples keep the order of the groups and of their completions."""
-        length = max(group.num_tokens for group in groups)
-        longest = max(len(ids) for group in groups for ids in group.completions)
-        rows: list[list[int]] = []
-        positions = torch.zeros((len(groups[0].prompt.positions_AP), len(groups), length), dtype=torch.long)
-        segments: list[list[int]] = []
-        sources: list[list[int]] = []
-        targets: list[list[int]] = []
-        lengths: list[int] = []
-        for number, group in enumerate(groups):
-            ids, own = group.prompt.input_ids_P.tolist(), [0] * group.prompt.num_tokens
-            after = torch.arange(longest - 1) + int(group.prompt.positions_AP.max()) + 1
-            positions[:, number, : len(ids)] = group.prompt.positions_AP
-            last_of_prompt = number * length + len(ids) - 1
-            for segment, completion in enumerate(group.completions, start=1):
-                size, start = len(completion) - 1, number * length + len(ids)
-                positions[:, number, len(ids) : len(ids) + size] = after[:size]
-                ids += completion[:-1]
-                own += [segment] * size
-                sources.append([last_of_prompt, *range(start, start + size)] + [0] * (longest - size - 1))
-                targets.append([*completion, *[pad_token_id] * (longest - size - 1)])
-                lengths.append(len(completion))
-            rows.append(ids + [pad_token_id] * (length - len(ids)))
-            segments.append(own + [-1] * (length - len(own)))
-        input_ids, sources_BT, targets_BT = (torch.tensor(x) for x in (rows, sources, targets))
-        mask_BT = torch.arange(longest) < torch.tensor(lengths)[:, None]
+        prompts = [group.prompt for group in groups]
+        completions = [ids for group in groups for ids in group.completions]
+        shape = (len(groups), max(group.num_tokens for group in groups))
+        input_ids_RL, segments_RL = torch.full(shape, pad_token_id), torch.full(shape, -1)
+        positions_ARL = torch.zeros((len(prompts[0].positions_AP), *shape), dtype=torch.long)
+        for row, prompt in enumerate(prompts):
+            input_ids_RL[row, : prompt.num_tokens] = prompt.input_ids_P
+            segments_RL[row, : prompt.num_tokens] = 0
+            positions_ARL[:, row, : prompt.num_tokens] = prompt.positions_AP
+
+        sizes_B = torch.tensor([len(ids) for ids in completions])
+        steps_T = torch.arange(int(sizes_B.max()))
+        mask_BT = steps_T < sizes_B[:, None]
+        targets_BT = torch.full(mask_BT.shape, pad_token_id)
+        targets_BT[mask_BT] = torch.tensor([token for ids in completions for token in ids])
+
+        copies_R = torch.tensor([len(group.completions) for group in groups])
+        rows_B = torch.arange(len(groups)).repeat_interleave(copies_R)
+        numbers_B = torch.arange(len(completions)) - _before(copies_R)[rows_B]
+        lengths_R = torch.tensor([prompt.num_tokens for prompt in prompts])
+        own_R = torch.tensor([group.num_tokens for group in groups]) - lengths_R
+        before_B = _before(sizes_B - 1) - _before(own_R)[rows_B]
+        last_of_prompt_B1 = (rows_B * shape[1] + lengths_R[rows_B] - 1)[:, None]
+        written_BT = last_of_prompt_B1 + before_B[:, None] + steps_T
+        sources_BT = torch.where(steps_T == 0, last_of_prompt_B1, written_BT).masked_fill_(~mask_BT, 0)
+
+        # The last token of a completion is a target only.
+        read = mask_BT[:, 1:]
+        places_N = sources_BT[:, 1:][read]
+        next_R = positions_ARL.amax(dim=(0, 2)) + 1
+        input_ids_RL.view(-1)[places_N] = targets_BT[:, :-1][read]
+        segments_RL.view(-1)[places_N] = (numbers_B[:, None] + 1).expand(read.shape)[read]
+        positions_ARL.flatten(1)[:, places_N] = (next_R[rows_B][:, None] + steps_T[:-1])[read]
         return cls(
-            input_ids_RL=input_ids,
-            positions_ARL=positions,
-            segments_RL=torch.tensor(segments),
-            media=join_media([group.prompt for group in groups]),
+            input_ids_RL=input_ids_RL,
+            positions_ARL=positions_ARL,
+            segments_RL=segments_RL,
+            media=join_media(prompts),
             sources_BT=sources_BT,
             targets_BT=targets_BT,
             mask_BT=mask_BT,
@@ -113,6 +121,11 @@ class Tree:
             targets_BT=self.targets_BT.to(device),
             mask_BT=self.mask_BT.to(device),
         )
+
+
+def _before(sizes_N: Tensor) -> Tensor:
+    """How many there are in all those before each."""
+    return sizes_N.cumsum(0) - sizes_N
 
 
 def join_media(prompts: Sequence[EncodedPrompt]) -> dict[str, Tensor]:
