@@ -17,7 +17,8 @@ import torch
 from performance.device import DEVICES, Device
 from performance.environment import trl_python
 from performance.table import RESULTS, markdown
-from performance.work import SIZES, Shape, create, small
+from performance.work import Shape, create, small
+from stablereward.policies.published import SIZES
 
 LIBRARIES = ("torch", "transformers", "accelerate", "numpy", "pillow")
 

@@ -16,6 +16,7 @@ from stablereward.engines.hf import HFEngine
 from stablereward.judges.blocking import blocking
 from stablereward.judges.generative import Generative
 from stablereward.objectives.named import grpo
+from stablereward.policies.checkpointing import checkpoint_layers
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.tree import Group
 from stablereward.recipes.r1_reward import tiny
@@ -62,7 +63,7 @@ class Ours(Worker):
         self.policy.compute_dtype = self.device.number
         self.policy.stop_ids = NEVER_STOPS
         if job.checkpointing:
-            self.policy.model.gradient_checkpointing_enable()
+            checkpoint_layers(self.policy.model)
         self.policy.train()
         shape = job.shape
         self.prompts = prompts_of(shape, job.fresh * shape.prompts, job.seed)

@@ -9,6 +9,7 @@ from performance.work import BETAS, LEARNING_RATE, Job, prompts_of, require_leng
 from performance.worker import Answer, Line, Request, Work, Worker, write_gradient
 from stablereward.data.prompts import r1_reward
 from stablereward.data.toy.pairs import pairs
+from stablereward.policies.checkpointing import checkpoint_layers
 from stablereward.types import Prompt
 
 PROMPTS_AT_ONCE = 20
@@ -24,7 +25,7 @@ class Plain(Worker):
         self.model = Qwen2_5_VLForConditionalGeneration.from_pretrained(job.model, dtype=torch.float32)
         self.model.to(self.device.place).train()
         if job.checkpointing:
-            self.model.gradient_checkpointing_enable()
+            checkpoint_layers(self.model)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=LEARNING_RATE, betas=BETAS, weight_decay=0.0
         )

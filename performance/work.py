@@ -16,6 +16,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from performance.device import Device
 from stablereward.policies import tiny
 from stablereward.policies.processor import ImageOnlyQwen2_5VLProcessor
+from stablereward.policies.published import SIZES, VISION, Size
 from stablereward.types import Prompt
 
 PIXELS = 28
@@ -117,27 +118,6 @@ def fixed_rollouts(shape: Shape, seed: int) -> tuple[list[list[int]], list[float
     return ids, [rng.gauss(0, 1) for _ in ids]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Size:
-    """The text model of a published Qwen2.5 checkpoint; the vision tower is Qwen2.5-VL's at every size."""
-
-    hidden: int
-    layers: int
-    heads: int
-    keys: int
-    mlp: int
-    vocabulary: int
-    tied: bool
-
-
-SIZES = {
-    "0.5B": Size(hidden=896, layers=24, heads=14, keys=2, mlp=4864, vocabulary=151_936, tied=True),
-    "3B": Size(hidden=2048, layers=36, heads=16, keys=2, mlp=11_008, vocabulary=151_936, tied=True),
-    "7B": Size(hidden=3584, layers=28, heads=28, keys=4, mlp=18_944, vocabulary=152_064, tied=False),
-}
-"""From config.json of Qwen2.5-0.5B, Qwen2.5-VL-3B-Instruct and Qwen2.5-VL-7B-Instruct."""
-
-
 def config(size: Size, tokenizer: Any, shrink: int = 1) -> Any:
     """The checkpoint's shapes with the toy tokenizer's special tokens.
 
@@ -146,18 +126,20 @@ def config(size: Size, tokenizer: Any, shrink: int = 1) -> Any:
     """
     token_id = tokenizer.convert_tokens_to_ids
     keys = max(1, size.keys // shrink)
-    heads = size.heads // size.keys * keys
-    half = size.hidden // shrink // heads // 2
-    depth, whole = 32 // shrink, max(2, 8 // shrink)
+    shrunk = Size(
+        hidden=size.hidden // shrink,
+        layers=size.layers // shrink,
+        heads=size.heads // size.keys * keys,
+        keys=keys,
+        mlp=size.mlp // shrink,
+        vocabulary=size.vocabulary // shrink,
+        tied=size.tied,
+    )
+    half = shrunk.hidden // shrunk.heads // 2
+    depth, whole = VISION["depth"] // shrink, max(2, 8 // shrink)
     return Qwen2_5_VLConfig(
         text_config={
-            "vocab_size": size.vocabulary // shrink,
-            "hidden_size": size.hidden // shrink,
-            "intermediate_size": size.mlp // shrink,
-            "num_hidden_layers": size.layers // shrink,
-            "num_attention_heads": heads,
-            "num_key_value_heads": keys,
-            "max_position_embeddings": 32_768,
+            **shrunk.config(),
             "rope_parameters": {
                 "rope_type": "default",
                 "rope_theta": 1_000_000.0,
@@ -166,14 +148,10 @@ def config(size: Size, tokenizer: Any, shrink: int = 1) -> Any:
             "bos_token_id": None,
             "eos_token_id": token_id("<|im_end|>"),
             "pad_token_id": token_id("<|endoftext|>"),
-            "tie_word_embeddings": size.tied,
         },
         vision_config={
-            "depth": depth,
-            "hidden_size": 1280 // shrink,
-            "intermediate_size": 3420 // shrink,
-            "num_heads": 16 // shrink,
-            "out_hidden_size": size.hidden // shrink,
+            **{name: number // shrink for name, number in VISION.items()},
+            "out_hidden_size": shrunk.hidden,
             "window_size": 112,
             "fullatt_block_indexes": list(range(whole - 1, depth, whole)),
         },

@@ -11,8 +11,9 @@ from stablereward.engines.engine import Finished, Sampling
 from stablereward.engines.prompt_cache import CopiedCache, PromptCache, SharedCache
 from stablereward.engines.token_step import TokenStep, agrees, looks_like_llama
 from stablereward.errors import DataError
+from stablereward.policies.media import joined, moved
 from stablereward.policies.token import TokenPolicy, device_named, number_named
-from stablereward.policies.tree import EncodedPrompt, join_media
+from stablereward.policies.tree import EncodedPrompt
 from stablereward.types import Completion, Failure, Prompt
 
 COMPACT_BELOW = 0.75
@@ -180,7 +181,7 @@ class _Decoding:
             position_ids=positions if num_axes > 1 else positions[0],
             use_cache=True,
             **cache.arguments(),
-            **policy.media_inputs({name: value.to(device) for name, value in join_media(prompts).items()}),
+            **moved(joined([prompt.media for prompt in prompts]), device),
         ).last_hidden_state
         cache.branch(copies, self.num_steps)
         next_R = positions.amax(dim=(0, 2)) + 1

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from stablereward.data.images import load_image
 from stablereward.errors import DataError, ModelError
-from stablereward.policies.pixels import AS_BYTES, BYTES, Pixels
+from stablereward.policies.media import AS_BYTES, PIXELS, ByteTable, Media, PackedMedia
 from stablereward.policies.tree import EncodedPrompt
 from stablereward.policies.vision import PACKING
 from stablereward.types import Prompt
@@ -29,7 +29,7 @@ class Encoder:
         self.tokenizer = getattr(processor, "tokenizer", processor)
         self.control_tokens = control_tokens
         self.reads_text_only = processor is self.tokenizer
-        self.pixels = Pixels.of(processor)
+        self.table = ByteTable.of(processor)
         self._kept: OrderedDict[int, tuple[Prompt, EncodedPrompt]] = OrderedDict()
         self._bytes = 0
 
@@ -84,7 +84,11 @@ class Encoder:
         rows, mask = inputs.pop("input_ids"), inputs.pop("attention_mask").bool()
         for name in ("mm_token_type_ids", "token_type_ids"):
             inputs.pop(name, None)
-        media = [inputs] if len(prompts) == 1 else _split(inputs, [len(shown) for shown in images])
+        media: list[Media] = (
+            [inputs] if len(prompts) == 1 else _split(inputs, [len(shown) for shown in images])
+        )
+        if self.table is not None:
+            media = [PackedMedia(self.table, one) for one in media]
         encoded = []
         for prompt, ids_P, pixels in zip(
             prompts, (r[m] for r, m in zip(rows, mask, strict=True)), media, strict=True
@@ -121,17 +125,17 @@ class Encoder:
         }
         if not self.reads_text_only:
             asked["images"] = images or None
-        if self.pixels is not None:
+        if self.table is not None:
             asked |= AS_BYTES
         try:
             made = dict(self.processor(**asked))
         except ValueError as error:  # such as an image 200 times as wide as high
             raise DataError(f"{where}: the model's processor refuses it: {error}") from error
-        if self.pixels is not None and "pixel_values" in made:
-            made[BYTES] = self.pixels.pack(made.pop("pixel_values"))
+        if self.table is not None and PIXELS in made:
+            made[PIXELS] = self.table.pack(made[PIXELS])
         return made
 
-    def _positions(self, input_ids: Tensor, media: dict[str, Tensor]) -> Tensor:
+    def _positions(self, input_ids: Tensor, media: Media) -> Tensor:
         """[A, P]: one axis, or three where the family places image tokens on a grid (M-RoPE)."""
         inner = self.model.model
         if not hasattr(inner, "get_rope_index"):
@@ -144,15 +148,14 @@ class Encoder:
         return one_row_AP
 
 
-def _split(inputs: dict[str, Tensor], num_images: Sequence[int]) -> list[dict[str, Tensor]]:
+def _split(inputs: Media, num_images: Sequence[int]) -> list[Media]:
     """Packed patches, and their grids, of each prompt. Copies, so that no prompt keeps the others'."""
     if not inputs:
         return [{} for _ in num_images]
     grids = torch.split(inputs["image_grid_thw"], list(num_images))
-    name = BYTES if BYTES in inputs else "pixel_values"
-    pixels = torch.split(inputs[name], [int(grid.prod(-1).sum()) for grid in grids])
+    pixels = torch.split(inputs[PIXELS], [int(grid.prod(-1).sum()) for grid in grids])
     return [
-        {name: of_prompt.clone(), "image_grid_thw": grid.clone()} if len(grid) else {}
+        {PIXELS: of_prompt.clone(), "image_grid_thw": grid.clone()} if len(grid) else {}
         for of_prompt, grid in zip(pixels, grids, strict=True)
     ]
 

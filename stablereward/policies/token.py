@@ -5,7 +5,7 @@ one path, the tiny judge and a 7B model alike.
 """
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -185,11 +185,6 @@ class TokenPolicy(nn.Module):
         """The groups laid out for `forward`, on the model's device."""
         return Tree.build(groups, self.pad_token_id).to(self.device)
 
-    def media_inputs(self, media: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Images as encoded, by the names and as the numbers that the model's forward takes."""
-        pixels = self._encoder.pixels
-        return dict(media) if pixels is None else pixels.unpack(media)
-
     def forward(self, tree: Tree, temperature: float = 1.0) -> Scored:
         """Log-probabilities and entropies of every completion token, in float32."""
         positions = tree.positions_ARL
@@ -203,7 +198,7 @@ class TokenPolicy(nn.Module):
                 position_ids=positions if positions.shape[0] > 1 else positions[0],
                 use_cache=False,
                 **attention,
-                **self.media_inputs(tree.media),
+                **tree.media,
             ).last_hidden_state
             states_ND = states_RLD.flatten(0, 1)[tree.sources_BT[tree.mask_BT]]
             targets_N = tree.targets_BT[tree.mask_BT]

@@ -12,17 +12,19 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from stablereward.policies.media import Media, joined, moved, num_bytes
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncodedPrompt:
     """A prompt as a model takes it. A is 3 for families with three rotary axes, else 1.
 
-    `media` holds the tensors of its images, of which `TokenPolicy.media_inputs` makes what the model takes.
+    `media` holds the tensors of its images by the names that the model's forward takes.
     """
 
     input_ids_P: Tensor
     positions_AP: Tensor
-    media: dict[str, Tensor]
+    media: Media
 
     @property
     def num_tokens(self) -> int:
@@ -31,7 +33,7 @@ class EncodedPrompt:
     @property
     def num_bytes(self) -> int:
         """The memory of its tensors."""
-        return sum(value.nbytes for value in (self.input_ids_P, self.positions_AP, *self.media.values()))
+        return self.input_ids_P.nbytes + self.positions_AP.nbytes + num_bytes(self.media)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,7 @@ class Tree:
     input_ids_RL: Tensor
     positions_ARL: Tensor
     segments_RL: Tensor
-    media: dict[str, Tensor]
+    media: Media
     sources_BT: Tensor
     targets_BT: Tensor
     mask_BT: Tensor
@@ -103,7 +105,7 @@ class Tree:
             input_ids_RL=input_ids_RL,
             positions_ARL=positions_ARL,
             segments_RL=segments_RL,
-            media=join_media(prompts),
+            media=joined([prompt.media for prompt in prompts]),
             sources_BT=sources_BT,
             targets_BT=targets_BT,
             mask_BT=mask_BT,
@@ -116,7 +118,7 @@ class Tree:
             input_ids_RL=self.input_ids_RL.to(device),
             positions_ARL=self.positions_ARL.to(device),
             segments_RL=self.segments_RL.to(device),
-            media={name: value.to(device) for name, value in self.media.items()},
+            media=moved(self.media, device),
             sources_BT=self.sources_BT.to(device),
             targets_BT=self.targets_BT.to(device),
             mask_BT=self.mask_BT.to(device),
@@ -126,12 +128,6 @@ class Tree:
 def _before(sizes_N: Tensor) -> Tensor:
     """How many there are in all those before each."""
     return sizes_N.cumsum(0) - sizes_N
-
-
-def join_media(prompts: Sequence[EncodedPrompt]) -> dict[str, Tensor]:
-    """The images of several prompts one after the other; prompts without images add nothing."""
-    names = {name: None for prompt in prompts for name in prompt.media}
-    return {name: torch.cat([p.media[name] for p in prompts if name in p.media]) for name in names}
 
 
 def tree_attention(segments_RL: Tensor, dtype: torch.dtype) -> Tensor:

@@ -18,6 +18,7 @@ from stablereward.errors import ConfigError, DataError, EngineError
 from stablereward.judges.blocking import blocking
 from stablereward.objectives.objective import Objective
 from stablereward.policies.adapters import add_lora, reference
+from stablereward.policies.checkpointing import checkpoint_layers
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.value_head import add_value_head
 from stablereward.rewards.reward import RewardFunction
@@ -95,9 +96,7 @@ def load_policy(path: str | Path, hardware: Hardware, lora: Lora | None) -> Toke
     """The model to train. Raises ModelError."""
     policy = TokenPolicy.load(path, device=hardware.device)
     if hardware.gradient_checkpointing:
-        # transformers renamed the method between the two ends of the range this package supports.
-        renamed = getattr(policy.model, "activation_checkpointing_enable", None)
-        (renamed or policy.model.gradient_checkpointing_enable)()
+        checkpoint_layers(policy.model)
     if lora is not None:
         add_lora(policy, rank=lora.rank, alpha=lora.alpha)
     return policy

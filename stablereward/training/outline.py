@@ -16,6 +16,7 @@ from stablereward.engines.token_step import JOINED_BYTES
 from stablereward.errors import ModelError
 from stablereward.policies.adapters import add_lora
 from stablereward.policies.attention import route
+from stablereward.policies.checkpointing import checkpoint_layers
 from stablereward.policies.parts import part_of
 from stablereward.policies.shipped import SHIPPED, model_folder
 from stablereward.policies.token import TokenPolicy
@@ -107,9 +108,8 @@ class Outline(TokenPolicy):
         if rank is not None:
             add_lora(self, rank=rank)
         if checkpointing:
-            again = {"use_reentrant": False, "context_fn": lambda: (nullcontext(), Fused(halved=halved))}
-            renamed = getattr(self.model, "activation_checkpointing_enable", None)
-            (renamed or self.model.gradient_checkpointing_enable)(again)
+            again = lambda: (nullcontext(), Fused(halved=halved))  # noqa: E731
+            checkpoint_layers(self.model, use_reentrant=False, context_fn=again)
         self.halved, self.checkpointing = halved, checkpointing
 
     def num_parameters(self, *, trained: bool = False) -> int:

@@ -115,9 +115,8 @@ def longest(folder: Path, config: Any, prompts: Sequence[Prompt]) -> Length:
     vision = getattr(config, "vision_config", None)
     size = 3 * vision.patch_size**2 * getattr(vision, "temporal_patch_size", 1) if vision else 1
     encoded = [policy.encode(prompt) for prompt in prompts]
-    seen = [policy.media_inputs(e.media).get("pixel_values") for e in encoded]
-    pixels = max(0 if values is None else values.numel() for values in seen)
-    return Length(max(e.num_tokens for e in encoded), pixels // size)
+    pixels = [e.media["pixel_values"].numel() if "pixel_values" in e.media else 0 for e in encoded]
+    return Length(max(e.num_tokens for e in encoded), max(pixels) // size)
 
 
 def needs(shapes: Shapes, work: Work, prompt: Length, *, gpu: bool) -> Needs:

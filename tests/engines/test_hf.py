@@ -118,7 +118,7 @@ def test_greedy_is_what_transformers_writes(policy: TokenPolicy) -> None:
         theirs = policy.model.generate(
             input_ids=encoded.input_ids_P[None],
             attention_mask=torch.ones_like(encoded.input_ids_P)[None],
-            **policy.media_inputs(encoded.media),
+            **encoded.media,
             **types,
             do_sample=False,
             max_new_tokens=20,

@@ -9,8 +9,9 @@ from transformers import Qwen2_5_VLForConditionalGeneration
 
 from performance.device import Device
 from performance.padded import padded, processor
-from performance.work import SHAPES, SIZES, Shape, config, create, fixed_rollouts, prompts_of, reward
+from performance.work import SHAPES, Shape, config, create, fixed_rollouts, prompts_of, reward
 from stablereward.policies import tiny
+from stablereward.policies.published import SIZES
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from stablereward.engines.engine import Sampling
 from stablereward.engines.hf import HFEngine
 from stablereward.errors import ConfigError
 from stablereward.policies.adapters import add_lora, reference
+from stablereward.policies.checkpointing import checkpoint_layers
 from stablereward.policies.merging import merged_weights
 from stablereward.policies.token import TokenPolicy
 from stablereward.types import Failure
@@ -130,7 +131,6 @@ def test_the_engine_samples_through_the_adapters(policy: TokenPolicy) -> None:
         torch.testing.assert_close(scored_BT[tree.mask_BT], torch.tensor(expected), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.filterwarnings("ignore:.*activation_checkpointing_enable:FutureWarning")
 def test_gradient_checkpointing_reaches_the_adapters(policy: TokenPolicy) -> None:
     add_lora(policy, rank=4)
     update(policy)
@@ -141,7 +141,7 @@ def test_gradient_checkpointing_reaches_the_adapters(policy: TokenPolicy) -> Non
         return [p.grad.clone() for p in policy.parameters() if p.grad is not None]
 
     plain = gradients()
-    policy.model.gradient_checkpointing_enable()
+    checkpoint_layers(policy.model)
     policy.train()
     for ours, theirs in zip(gradients(), plain, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)

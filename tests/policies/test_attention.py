@@ -11,6 +11,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from stablereward.errors import ModelError
 from stablereward.policies.adapters import add_lora
 from stablereward.policies.attention import ROUTED, TreeRows, arranged, attend, route
+from stablereward.policies.checkpointing import checkpoint_layers
 from stablereward.policies.copies import frozen_copy
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.tree import EncodedPrompt, Group, Tree, tree_attention
@@ -73,13 +74,12 @@ def scores(policy: TokenPolicy, made: list[Group]) -> tuple[Tensor, list[Tensor 
     return logprobs_BT.detach(), [p.grad for p in policy.parameters()]
 
 
-@pytest.mark.filterwarnings("ignore:.*activation_checkpointing_enable:FutureWarning")
 @pytest.mark.parametrize("setting", ["plain", "checkpointing", "lora"])
 def test_sharing_changes_neither_scores_nor_gradients(policy: TokenPolicy, setting: str) -> None:
     if setting == "lora":
         add_lora(policy, rank=2)
     if setting == "checkpointing":
-        policy.model.gradient_checkpointing_enable()
+        checkpoint_layers(policy.model)
         policy.train()
     assert policy.shares_prompts
     found, gradients = scores(policy, groups(policy))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from stablereward.errors import DataError, ModelError
 from stablereward.policies import encoding
+from stablereward.policies.checkpointing import checkpoint_layers
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.tree import Group
 from stablereward.training.batching import fill
@@ -102,10 +103,9 @@ def test_every_parameter_gets_the_gradient_it_would_get_alone(policy: TokenPolic
     assert all(together[name].abs().max() > 1e-6 for name in moved)  # type: ignore[union-attr]
 
 
-@pytest.mark.filterwarnings("ignore:.*activation_checkpointing_enable:FutureWarning")
 def test_gradient_checkpointing_changes_nothing(policy: TokenPolicy) -> None:
     plain = gradients(policy, loss_of(policy, groups(policy)))
-    policy.model.gradient_checkpointing_enable()
+    checkpoint_layers(policy.model)
     policy.train()
     assert_same_gradients(gradients(policy, loss_of(policy, groups(policy))), plain)
 

@@ -1,6 +1,6 @@
 import torch
 
-from stablereward.policies.tree import EncodedPrompt, Group, Tree, join_media, tree_attention
+from stablereward.policies.tree import EncodedPrompt, Group, Tree, tree_attention
 
 
 def encoded(ids: list[int], positions: list[list[int]], **media: torch.Tensor) -> EncodedPrompt:
@@ -65,13 +65,6 @@ def test_who_sees_whom() -> None:
         [1, 1, 0, 0, 1, 0],
         [1, 1, 0, 0, 0, 1],
     ]
-
-
-def test_media_of_several_prompts_follow_each_other() -> None:
-    other = encoded([90], [[0]] * 3, pixel_values=torch.zeros(1, 4))
-    joined = join_media([SEEN, READ, other])["pixel_values"]
-    assert joined.tolist() == [[1.0] * 4, [1.0] * 4, [0.0] * 4]
-    assert join_media([READ, READ]) == {}
 
 
 def test_a_tree_moves_as_a_whole() -> None:

@@ -41,7 +41,7 @@ def test_a_patch_product_is_the_convolution() -> None:
 
 def features(policy: TokenPolicy) -> tuple[Tensor, list[Tensor]]:
     visual = policy.model.model.visual
-    media = policy.media_inputs(policy.tree(groups(policy)).media)
+    media = policy.tree(groups(policy)).media
     found = visual(media["pixel_values"], media["image_grid_thw"]).pooler_output
     policy.zero_grad()
     (found * torch.linspace(-1, 1, found.numel()).view(found.shape)).sum().backward()

@@ -20,6 +20,7 @@ from stablereward.engines.engine import Sampling
 from stablereward.engines.hf import HFEngine
 from stablereward.objectives.named import stable_reinforce
 from stablereward.policies import tiny
+from stablereward.policies.checkpointing import checkpoint_layers
 from stablereward.policies.shipped import model_folder
 from stablereward.policies.token import TokenPolicy
 from stablereward.rewards.reward import Sample
@@ -84,8 +85,7 @@ def measured(folder: Path, *, checkpointing: bool, token_budget: int) -> dict[st
     policy = TokenPolicy.load(folder, device="cpu")
     policy.stop_ids = [-1]
     if checkpointing:
-        renamed = getattr(policy.model, "activation_checkpointing_enable", None)
-        (renamed or policy.model.gradient_checkpointing_enable)()
+        checkpoint_layers(policy.model)
     growth = Growth()
     config = RLConfig(
         num_updates=2,

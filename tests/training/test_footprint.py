@@ -8,8 +8,10 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
 
 from stablereward.policies.attention import arranged, arrangement_of, route
+from stablereward.policies.checkpointing import checkpoint_layers
 from stablereward.policies.tree import EncodedPrompt, Group, Tree
 from stablereward.training.footprint import Fused, Live, peak
+from tests.training.saved import num_bytes, saved
 
 META = torch.device("meta")
 SHAPE = {
@@ -57,8 +59,7 @@ def kept(config: object, device: torch.device, group: int, *, checkpointing: boo
     model.train()
     route(model)
     if checkpointing:
-        renamed = getattr(model, "activation_checkpointing_enable", None)
-        (renamed or model.gradient_checkpointing_enable)()
+        checkpoint_layers(model)
     encoded = EncodedPrompt(
         input_ids_P=torch.zeros(20, dtype=torch.long), positions_AP=torch.arange(20)[None], media={}
     )
@@ -67,18 +68,9 @@ def kept(config: object, device: torch.device, group: int, *, checkpointing: boo
     tensors = {f.name: getattr(arrangement, f.name) for f in fields(arrangement)}  # type: ignore[arg-type]
     moved = {name: value.to(device) for name, value in tensors.items() if isinstance(value, Tensor)}
     attention = arranged(replace(arrangement, **moved), device)  # type: ignore[type-var]
-    weights = {p.untyped_storage()._cdata for p in model.parameters()}
-    found: dict[int, torch.UntypedStorage] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in weights:
-            found[storage._cdata] = storage
-        return tensor
-
     on_meta = device.type == "meta"
     precision = Fused(halved=halved) if on_meta else torch.autocast("cpu", torch.bfloat16, enabled=halved)
-    with precision, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+    with precision, saved(model) as found:
         out = model.get_decoder()(
             input_ids=tree.input_ids_RL.to(device),
             position_ids=tree.positions_ARL[0].to(device),
@@ -86,7 +78,7 @@ def kept(config: object, device: torch.device, group: int, *, checkpointing: boo
             **attention,
         ).last_hidden_state
     assert out.requires_grad
-    return sum(storage.nbytes() for storage in found.values())
+    return num_bytes(found)
 
 
 @pytest.mark.parametrize("halved", [False, True], ids=["float32", "autocast"])

@@ -10,9 +10,11 @@ from torch.utils._pytree import tree_leaves
 from stablereward.errors import ModelError
 from stablereward.policies import tiny
 from stablereward.policies.adapters import add_lora
+from stablereward.policies.checkpointing import checkpoint_layers
 from stablereward.policies.token import TokenPolicy
 from stablereward.training import footprint
 from stablereward.training.outline import Outline, read_config
+from tests.training.saved import num_bytes, saved
 
 
 @pytest.mark.parametrize("rank", [None, 4])
@@ -55,26 +57,15 @@ def test_the_vision_tower_keeps_about_what_is_said(checkpointing: bool, halved: 
     model = tiny.qwen2_5_vl(tokenizer, hidden=96)
     outline = Outline(model.config, halved=halved, checkpointing=checkpointing)
     if checkpointing:
-        renamed = getattr(model, "activation_checkpointing_enable", None)
-        (renamed or model.gradient_checkpointing_enable)()
+        checkpoint_layers(model)
     model.train()
-    weights = {p.untyped_storage()._cdata for p in model.parameters()}
-    found: dict[int, torch.UntypedStorage] = {}
-
-    def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in weights:
-            found[storage._cdata] = storage
-        return tensor
-
     grid = torch.tensor([[1, 32, 32]])
-    hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
-    with hooks, torch.autocast("cpu", torch.bfloat16, enabled=halved):
+    with saved(model) as found, torch.autocast("cpu", torch.bfloat16, enabled=halved):
         out = model.model.visual(torch.randn(1024, 1176), grid_thw=grid).pooler_output
     assert out.requires_grad
     # Under autocast the pixels are kept beside their copy in bfloat16.
     pixels = 4 * 1176 if halved else 0
-    real = sum(storage.nbytes() for storage in found.values()) / 1024 + pixels
+    real = num_bytes(found) / 1024 + pixels
     assert 0.75 < outline.vision().kept / real < 1.35
 
 

@@ -127,7 +127,7 @@ def test_the_longest_prompt_is_the_models_own() -> None:
     folder, config = read_config("toy")
     assert longest(folder, config, prompts) == (
         max(e.num_tokens for e in encoded),
-        max(len(policy.media_inputs(e.media)["pixel_values"]) for e in encoded),
+        max(len(e.media["pixel_values"]) for e in encoded),
     )
 
 

@@ -7,9 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from stablereward.policies.pixels import BYTES, Pixels
+from stablereward.policies.media import ByteTable, Media, PackedMedia, joined, moved, num_bytes
 from stablereward.policies.token import TokenPolicy
-from stablereward.policies.tree import join_media
 from stablereward.types import Prompt
 from tests.policies.families import make, picture
 
@@ -17,10 +16,10 @@ QWEN = ["qwen2_5_vl", "qwen3_vl"]
 SIZES = [(56, 56), (61, 113), (200, 30), (29, 31)]
 
 
-def shown(policy: TokenPolicy, images: list[Image.Image]) -> dict[str, torch.Tensor]:
+def shown(policy: TokenPolicy, images: list[Image.Image]) -> Media:
     """What the model gets of one prompt for each image, packed."""
-    encoded = policy.encode_all([Prompt(text="What is it?", images=(image,)) for image in images])
-    return policy.media_inputs(join_media(encoded))
+    asked = [Prompt(text="What is it?", images=(image,)) for image in images]
+    return joined([policy.encode(prompt).media for prompt in asked])
 
 
 @pytest.mark.parametrize("family", QWEN)
@@ -48,8 +47,9 @@ def test_every_byte_has_its_own_number(tmp_path: Path) -> None:
 def test_an_eighth_is_kept(tmp_path: Path) -> None:
     policy = make("qwen2_5_vl", tmp_path)
     encoded = policy.encode(Prompt(text="What is it?", images=(picture(112, 112),)))
-    assert encoded.media[BYTES].dtype == torch.uint8
-    assert 8 * encoded.media[BYTES].nbytes == policy.media_inputs(encoded.media)["pixel_values"].nbytes
+    pixels, grid = encoded.media["pixel_values"], encoded.media["image_grid_thw"]
+    assert pixels.shape == (64, 3 * 2 * 14 * 14)
+    assert num_bytes(encoded.media) == pixels.nbytes // 8 + grid.nbytes
 
 
 @pytest.mark.parametrize("left_out", ["do_rescale", "do_normalize"])
@@ -65,6 +65,23 @@ def test_a_processor_that_leaves_a_step_out_is_obeyed(left_out: str, tmp_path: P
 
 def test_other_processors_keep_what_they_make(tmp_path: Path) -> None:
     policy = make("llava", tmp_path)
-    assert Pixels.of(policy.processor) is None
-    media = {"pixel_values": torch.ones(1, 3, 4, 4)}
-    assert policy.media_inputs(media) == media
+    assert ByteTable.of(policy.processor) is None
+    encoded = policy.encode(Prompt(text="What is it?", images=(picture(56, 56),)))
+    assert not isinstance(encoded.media, PackedMedia)
+
+
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "llava"])
+def test_media_move_as_they_are_kept(family: str, tmp_path: Path) -> None:
+    policy = make(family, tmp_path)
+    media = policy.encode(Prompt(text="What is it?", images=(picture(56, 56),))).media
+    away = moved(media, torch.device("meta"))
+    assert type(away) is type(media) and num_bytes(away) == num_bytes(media)
+    for name, value in media.items():
+        assert away[name].device.type == "meta"
+        assert (away[name].shape, away[name].dtype) == (value.shape, value.dtype)
+
+
+def test_media_of_several_prompts_follow_each_other() -> None:
+    one, other = {"pixel_values": torch.ones(2, 4)}, {"pixel_values": torch.zeros(1, 4)}
+    assert joined([one, {}, other])["pixel_values"].tolist() == [[1.0] * 4, [1.0] * 4, [0.0] * 4]
+    assert joined([{}, {}]) == {}
