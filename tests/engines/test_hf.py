@@ -209,6 +209,16 @@ def test_sampling_leaves_the_mode_and_the_global_randomness(llama: TokenPolicy) 
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_an_interrupted_engine_leaves_the_mode(llama: TokenPolicy) -> None:
+    def interrupt(place: int, number: int, completion: Completion) -> None:
+        raise KeyboardInterrupt
+
+    llama.train()
+    with pytest.raises(KeyboardInterrupt):
+        HFEngine(llama).stream([TEXT_ONLY], SHORT, interrupt)
+    assert llama.training
+
+
 def test_frequencies_follow_the_distribution(llama: TokenPolicy) -> None:
     """Pearson's chi-square over the likeliest tokens: its mean is its degrees of freedom."""
     num = 8000
