@@ -11,7 +11,7 @@ from stablereward.engines.engine import Finished, Sampling
 from stablereward.engines.prompt_cache import CopiedCache, PromptCache, SharedCache
 from stablereward.engines.token_step import TokenStep, agrees, looks_like_llama
 from stablereward.errors import DataError
-from stablereward.policies.media import joined, moved
+from stablereward.policies.pixels import joined, moved
 from stablereward.policies.token import TokenPolicy, device_named, number_named
 from stablereward.policies.tree import EncodedPrompt
 from stablereward.types import Completion, Failure, Prompt

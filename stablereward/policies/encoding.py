@@ -11,7 +11,7 @@ from torch import Tensor
 
 from stablereward.data.images import load_image
 from stablereward.errors import DataError, ModelError
-from stablereward.policies.media import AS_BYTES, PIXELS, ByteTable, Media, PackedMedia
+from stablereward.policies.pixels import AS_BYTES, PIXELS, ByteTable, Media, PackedMedia
 from stablereward.policies.tree import EncodedPrompt
 from stablereward.policies.vision import PACKING
 from stablereward.types import Prompt

@@ -12,7 +12,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from stablereward.policies.media import Media, joined, moved, num_bytes
+from stablereward.policies.pixels import Media, joined, moved, num_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

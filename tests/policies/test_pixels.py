@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from stablereward.policies.media import ByteTable, Media, PackedMedia, joined, moved, num_bytes
+from stablereward.policies.pixels import ByteTable, Media, PackedMedia, joined, moved, num_bytes
 from stablereward.policies.token import TokenPolicy
 from stablereward.types import Prompt
 from tests.policies.families import make, picture
