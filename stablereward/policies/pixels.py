@@ -61,6 +61,9 @@ class PackedMedia(Media):
         value = self.stored[name]
         return self.table.unpack(value) if name == PIXELS else value
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.stored  # a mapping's own would make the numbers to find out
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.stored)
 

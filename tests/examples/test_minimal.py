@@ -21,7 +21,7 @@ from stablereward.training.collect import Collector
 from stablereward.training.fit import fit
 from stablereward.training.rl import RLConfig, rl_loss
 
-NUM_UPDATES = 2
+NUM_UPDATES = 4
 
 
 @pytest.fixture(scope="module")

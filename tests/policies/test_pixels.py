@@ -52,6 +52,15 @@ def test_an_eighth_is_kept(tmp_path: Path) -> None:
     assert num_bytes(encoded.media) == pixels.nbytes // 8 + grid.nbytes
 
 
+def test_numbers_are_made_for_who_asks_for_them_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = make("qwen2_5_vl", tmp_path)
+    media = policy.encode(Prompt(text="What is it?", images=(picture(56, 56),))).media
+    monkeypatch.setattr(ByteTable, "unpack", lambda table, bytes_NK: pytest.fail("made numbers"))
+    assert "pixel_values" in media and "pixels" not in media
+    assert num_bytes(joined([media, media])) == 2 * num_bytes(media)
+    assert media["image_grid_thw"].tolist() == [[1, 4, 4]]
+
+
 @pytest.mark.parametrize("left_out", ["do_rescale", "do_normalize"])
 def test_a_processor_that_leaves_a_step_out_is_obeyed(left_out: str, tmp_path: Path) -> None:
     policy = make("qwen2_5_vl", tmp_path)

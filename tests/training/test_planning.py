@@ -155,7 +155,7 @@ def test_the_estimate_is_near_what_a_process_takes(tmp_path: Path) -> None:
         return int(grown)
 
     estimated, measured = [], []
-    for checkpointing, token_budget in ((False, 1200), (True, 1200)):
+    for checkpointing, token_budget in ((False, 1200), (False, 300), (True, 1200)):
         update = Update(prompts=prompts, group=group, completion=completion, token_budget=token_budget)
         drawing = Drawing(group=group, completion=completion, prompts=prompts)
         found = needs(
@@ -174,4 +174,4 @@ def test_the_estimate_is_near_what_a_process_takes(tmp_path: Path) -> None:
     shares = [ours / theirs for ours, theirs in zip(estimated, measured, strict=True)]
     print([(f"{e / 2**20:.0f} of {m / 2**20:.0f} MiB") for e, m in zip(estimated, measured, strict=True)])
     assert all(WITHIN[0] <= share <= WITHIN[1] for share in shares), shares
-    assert estimated[0] > estimated[1] and measured[0] > measured[1]
+    assert sorted(range(3), key=estimated.__getitem__) == sorted(range(3), key=measured.__getitem__)
