@@ -137,9 +137,14 @@ class Vote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One judged item of a benchmark: the label and the vote in each order shown."""
+    """One judged item of a benchmark: the label and the vote in each order shown.
+
+    Rows of one `cluster` share a question, so they are not independent; "" shares with none.
+    """
 
     id: str
     category: str
     best: int
     votes: tuple[Vote, ...]
+    # Left out of repr, which seeds the draw of smaller votes: what a judge said does not depend on it.
+    cluster: str = field(default="", repr=False)

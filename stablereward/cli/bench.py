@@ -106,7 +106,7 @@ def _measure(
     if not rows_file.exists():
         cost_file.unlink(missing_ok=True)
     rows = _rows(_metered(judge, cost_file), name, pairs, rows_file, votes, orders, seed)
-    own = standing(rows, name, in_given_order=orders is not Orders.random, seed=seed, cost=read(cost_file))
+    own = standing(rows, name, in_given_order=orders is not Orders.random, cost=read(cost_file))
     standings = [own, *_controls(pairs, orders, seed)]
     curves = _curves(rows, own.confidence is not None, seed)
     notes = [*pairs.notes, *_failure_notes(standings), *_measuring_notes(own)]
@@ -216,7 +216,6 @@ def _controls(pairs: _Pairs, orders: Orders, seed: int) -> list["Standing"]:
             evaluate(_shown(one, orders, seed), pairs.preferences, both_orders=orders is Orders.both),
             name,
             in_given_order=orders is not Orders.random,
-            seed=seed,
         )
         for name, one in controls.items()
     ]
@@ -230,7 +229,7 @@ def _curves(rows: Sequence[Row], confident: bool, seed: int) -> "Curves":
     several = any(len(one.judgements) + len(one.failures) > 1 for row in rows for one in row.votes)
     if not several or any(len(one.probabilities) != 2 for row in rows for one in row.votes):
         return {}
-    curves = {"majority": voting_curve(rows, seed=seed)}
+    curves = {"majority": voting_curve(rows)}
     if confident:
         curves["by confidence"] = weighted_curve(rows, by_confidence, seed=seed)
         curves["mean P(first)"] = weighted_curve(rows, by_probability, seed=seed)

@@ -66,5 +66,15 @@ def filter_(
     print(f"picture: {output}")
 
 
+@lab.command()
+def coverage(
+    repetitions: Annotated[int, typer.Option(min=100, help="Simulated measurements of each case.")] = 10_000,
+) -> None:
+    """Simulate how often each kind of 95 % interval holds the truth; the table stands in docs/metrics.md."""
+    from stablereward.lab.coverage import all_measured, to_markdown
+
+    print(to_markdown(all_measured(repetitions=repetitions)))
+
+
 def _names(text: str) -> list[str]:
     return [name for name in text.replace(" ", "").split(",") if name]

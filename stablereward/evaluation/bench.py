@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from stablereward.errors import ConfigError, DataError, EngineError, StorageError
-from stablereward.evaluation.content import content_keys
+from stablereward.evaluation.content import content_keys, question_keys
 from stablereward.evaluation.evaluate import evaluate
 from stablereward.evaluation.presentation import drawn_order
 from stablereward.judges.protocol import Opinion, PreferenceJudge
@@ -75,7 +75,8 @@ def judge_all(
             done.update((row.pair, row) for row in judged)
         if progress is not None:
             progress(start + len(batch))
-    return [done[key] for key in keys]
+    # Rows of older files do not know their question.
+    return [replace(done[key], cluster=c) for key, c in zip(keys, question_keys(preferences), strict=True)]
 
 
 def read(path: Path) -> list[JudgedPair]:
@@ -148,7 +149,9 @@ def _require_answers(rows: Sequence[Row]) -> None:
 
 
 def _judged(row: Row, key: str) -> JudgedPair:
-    return JudgedPair(id=row.id, category=row.category, best=row.best, votes=row.votes, pair=key)
+    return JudgedPair(
+        id=row.id, category=row.category, best=row.best, votes=row.votes, cluster=row.cluster, pair=key
+    )
 
 
 def _append(rows: Sequence[JudgedPair], path: Path) -> None:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from stablereward.errors import ConfigError, DataError
 from stablereward.evaluation.bench import JudgedPair
 from stablereward.evaluation.benchmarks import AnyBenchmark
-from stablereward.evaluation.content import content_keys
+from stablereward.evaluation.content import content_keys, question_keys
 from stablereward.evaluation.files import fields, read_document, read_rows
 from stablereward.evaluation.metrics import (
     Difference,
@@ -118,22 +118,31 @@ def read_elsewhere(
             "give the data that was judged"
         )
     judged = []
-    for row, preference, key in zip(rows, preferences, content_keys(preferences), strict=True):
+    keys = zip(content_keys(preferences), question_keys(preferences), strict=True)
+    for row, preference, (key, cluster) in zip(rows, preferences, keys, strict=True):
         if not isinstance(row, Row):
             raise DataError(f"{path}: tells classes, not which response won; compare other results")
         if row.best != preference.best:
             raise DataError(f"{path}: of pair {row.id!r} another response is best than in {data}")
         judged.append(
-            JudgedPair(id=row.id, category=preference.category, best=row.best, votes=row.votes, pair=key)
+            JudgedPair(
+                id=row.id,
+                category=preference.category,
+                best=row.best,
+                votes=row.votes,
+                cluster=cluster,
+                pair=key,
+            )
         )
     return Results(name=name, rows=judged, settings={"benchmark": benchmark.name})
 
 
-def compare(results: Sequence[Results], *, seed: int = 0) -> Comparison:
+def compare(results: Sequence[Results]) -> Comparison:
     """Everything measured on the pairs that all judged, matched by content; categories are the first's.
 
     Where one judge was shown both orders and another one, they are held against each other in one order:
-    the given one, or what was drawn for the other.
+    the given one, or what was drawn for the other. Pairs of one question go together where any of the results
+    knows their questions.
     Raises `ConfigError` for results of different benchmarks or one name twice and `DataError` where no pair
     is shared or a pair is labelled in two ways.
     """
@@ -148,19 +157,23 @@ def compare(results: Sequence[Results], *, seed: int = 0) -> Comparison:
             f"{' and '.join(names)} share no pair (same question, responses and images); "
             "measure them on the same data, and both or neither with stand-in images"
         )
+    clusters = {key: next((c for rows in by_pair if (c := rows[key].cluster)), "") for key in shared}
     rows = {
-        one.name: [replace(found[key], id=key, category=by_pair[0][key].category) for key in shared]
+        one.name: [
+            replace(found[key], id=key, category=by_pair[0][key].category, cluster=clusters[key])
+            for key in shared
+        ]
         for one, found in zip(results, by_pair, strict=True)
     }
     _check_labels(rows)
-    contrasts = [_contrast(a, b, rows[a], rows[b], seed) for a, b in combinations(names, 2)]
+    contrasts = [_contrast(a, b, rows[a], rows[b]) for a, b in combinations(names, 2)]
     corrected = holm([one.overall.measured.p_mcnemar for one in contrasts])
     return Comparison(
         benchmark=benchmark,
         rows=rows,
         more={name: len(found) - len(shared) for name, found in zip(names, by_pair, strict=True)},
-        summaries={name: summarise(some, judge=name, seed=seed) for name, some in rows.items()},
-        categories={name: _categories(some, seed) for name, some in rows.items()},
+        summaries={name: summarise(some, judge=name) for name, some in rows.items()},
+        categories={name: _categories(some) for name, some in rows.items()},
         contrasts=tuple(replace(one, p_holm=p) for one, p in zip(contrasts, corrected, strict=True)),
         notes=tuple(_notes(results, rows)),
     )
@@ -223,16 +236,14 @@ def _check_labels(rows: Mapping[str, Sequence[JudgedPair]]) -> None:
             )
 
 
-def _contrast(a: str, b: str, of_a: Sequence[JudgedPair], of_b: Sequence[JudgedPair], seed: int) -> Contrast:
+def _contrast(a: str, b: str, of_a: Sequence[JudgedPair], of_b: Sequence[JudgedPair]) -> Contrast:
     x, y = in_shared_orders(of_a, of_b)
     names = sorted({row.category for row in x})
     categories = {
-        name: _tally(
-            [row for row in x if row.category == name], [row for row in y if row.category == name], seed
-        )
+        name: _tally([row for row in x if row.category == name], [row for row in y if row.category == name])
         for name in names
     }
-    overall = _tally(x, y, seed)
+    overall = _tally(x, y)
     return Contrast(
         a=a,
         b=b,
@@ -242,10 +253,10 @@ def _contrast(a: str, b: str, of_a: Sequence[JudgedPair], of_b: Sequence[JudgedP
     )
 
 
-def _tally(a: Sequence[JudgedPair], b: Sequence[JudgedPair], seed: int) -> Tally:
+def _tally(a: Sequence[JudgedPair], b: Sequence[JudgedPair]) -> Tally:
     right_a, right_b = right_votes(a).all(axis=1), right_votes(b).all(axis=1)
     return Tally(
-        measured=difference(a, b, seed=seed),
+        measured=difference(a, b),
         only_a=int((right_a & ~right_b).sum()),
         only_b=int((right_b & ~right_a).sum()),
         both_right=int((right_a & right_b).sum()),
@@ -261,8 +272,8 @@ def _cut(row: JudgedPair, other: JudgedPair) -> JudgedPair:
     return replace(row, votes=tuple((fitting or list(row.votes))[: len(other.votes)]))
 
 
-def _categories(rows: Sequence[JudgedPair], seed: int) -> Mapping[str, Summary]:
-    found = by_category(rows, seed=seed)
+def _categories(rows: Sequence[JudgedPair]) -> Mapping[str, Summary]:
+    found = by_category(rows)
     return found if any(found) else {}
 
 

@@ -1,4 +1,4 @@
-"""Pairs by what they hold: their keys, a drawn subset of them, and pictures where theirs are missing."""
+"""Pairs by what they hold: keys of pairs and questions, a drawn subset, pictures where theirs are missing."""
 
 import json
 from collections import Counter
@@ -29,6 +29,23 @@ def content_keys(preferences: Sequence[Preference]) -> list[str]:
         content = json.dumps([preference.question, preference.responses, images])
         keys.append(sha256(f"{seen[content]} {content}".encode()).hexdigest()[:KEY_LETTERS])
         seen[content] += 1
+    return keys
+
+
+def question_keys(preferences: Sequence[Preference]) -> list[str]:
+    """One key a preference, the same for all that share question and images; "" where there is neither.
+
+    An image file counts with its name and its folder's, for frames of several videos have the same names.
+    """
+    keys = []
+    for preference in preferences:
+        images = [
+            _image_name(image) if isinstance(image, Image) else "/".join(image.parts[-2:])
+            for image in preference.images
+        ]
+        known = bool(preference.question.strip() or images)
+        content = json.dumps([preference.question, images])
+        keys.append(sha256(content.encode()).hexdigest()[:KEY_LETTERS] if known else "")
     return keys
 
 

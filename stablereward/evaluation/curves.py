@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stablereward.errors import DataError
-from stablereward.evaluation.metrics import bootstrap_interval
+from stablereward.evaluation.intervals import difference_interval, share_interval
+from stablereward.evaluation.metrics import clusters
 from stablereward.evaluation.tables import grid
 from stablereward.judges.voting import Ballot
 from stablereward.types import Row, Vote
@@ -39,7 +40,7 @@ class Point:
     `accuracy`  mean over orders and rows; a tie and a vote of failures only are not right
     `ties`      share of votes with valid opinions but no majority
     `gain`      `accuracy` minus that of one vote, paired by row
-    The intervals are 95 % bootstrap intervals over rows.
+    The intervals are 95 % intervals over rows, see `intervals`.
     """
 
     votes: int
@@ -50,7 +51,7 @@ class Point:
     gain_interval: tuple[float, float]
 
 
-def voting_curve(rows: Sequence[Row], *, seed: int = 0) -> list[Point]:
+def voting_curve(rows: Sequence[Row]) -> list[Point]:
     """The majority for each number of votes from one to the pool's size, for rows of two responses.
 
     With r right, w wrong and f failed of n opinions in an order, k of them are right by majority with
@@ -63,7 +64,7 @@ def voting_curve(rows: Sequence[Row], *, seed: int = 0) -> list[Point]:
         np.array([[expectation(*pool, k) for pool in row] for row in pools]).mean(axis=1)
         for k in range(1, size + 1)
     ]
-    return [_point(k, values, expected[0], seed) for k, values in enumerate(expected, start=1)]
+    return [_point(k, values, expected[0], clusters(rows)) for k, values in enumerate(expected, start=1)]
 
 
 def weighted_curve(rows: Sequence[Row], ballot: Ballot, *, seed: int = 0) -> list[Point]:
@@ -85,7 +86,7 @@ def weighted_curve(rows: Sequence[Row], ballot: Ballot, *, seed: int = 0) -> lis
             for i in range(0, len(rows), POOLS_AT_ONCE)
         ]
         expected.append(np.concatenate(parts))
-    return [_point(k, values, expected[0], seed) for k, values in enumerate(expected, start=1)]
+    return [_point(k, values, expected[0], clusters(rows)) for k, values in enumerate(expected, start=1)]
 
 
 @cache
@@ -107,7 +108,7 @@ def gain_in_words(points: Sequence[Point], pairs: int) -> str:
     low, high = last.gain_interval
     return (
         f"{last.votes} votes minus 1 vote: {100 * last.gain:+.1f} points (95 % interval {100 * low:+.1f} to "
-        f"{100 * high:+.1f}, paired bootstrap over {pairs} pairs; the single votes are the same samples)"
+        f"{100 * high:+.1f}, paired over {pairs} pairs; the single votes are the same samples)"
     )
 
 
@@ -173,13 +174,13 @@ def _outcomes(subsets_SN: Floats, leads_RON: Floats, valid_RON: Floats) -> Float
     return outcomes
 
 
-def _point(k: int, values: Floats, single: Floats, seed: int) -> Point:
+def _point(k: int, values: Floats, single: Floats, together: Sequence[str]) -> Point:
     gains = values[:, 0] - single[:, 0]
     return Point(
         votes=k,
         accuracy=float(values[:, 0].mean()),
-        interval=bootstrap_interval(values[:, 0], seed=seed),
+        interval=share_interval(values[:, 0], together),
         ties=float(values[:, 1].mean()),
         gain=float(gains.mean()),
-        gain_interval=bootstrap_interval(gains, seed=seed),
+        gain_interval=difference_interval(gains, together),
     )

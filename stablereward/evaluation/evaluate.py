@@ -1,11 +1,13 @@
 """Judge × preferences → rows."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from zlib import crc32
 
 import numpy as np
 
 from stablereward.errors import ConfigError, DataError
+from stablereward.evaluation.content import question_keys
 from stablereward.judges.blocking import blocking
 from stablereward.judges.protocol import Opinion, PreferenceJudge
 from stablereward.judges.voting import vote
@@ -27,7 +29,8 @@ async def evaluate_async(
     """One row per labelled preference, in their order.
 
     `Row.votes[0]` is the vote of `votes` opinions in the given order, `Row.votes[1]`, with `both_orders`,
-    in the reversed order. `batch_size` counts preferences per call of the judge.
+    in the reversed order; `Row.cluster` is the question's key. `batch_size` counts preferences per call of
+    the judge.
     Raises `DataError`, before anything is judged, where a preference has no single best response.
     """
     best = [_best(preference, i) for i, preference in enumerate(preferences)]
@@ -35,9 +38,16 @@ async def evaluate_async(
     for start in range(0, len(preferences), batch_size):
         batch = preferences[start : start + batch_size]
         opinions = await judge.opinions(batch, votes=votes, both_orders=both_orders)
+        labels, clusters = best[start : start + batch_size], question_keys(batch)
         done = [
-            Row(id=p.id, category=p.category, best=label, votes=_by_order(heard, votes, len(p.responses)))
-            for p, label, heard in zip(batch, best[start : start + batch_size], opinions, strict=True)
+            Row(
+                id=p.id,
+                category=p.category,
+                best=label,
+                votes=_by_order(heard, votes, len(p.responses)),
+                cluster=cluster,
+            )
+            for p, label, heard, cluster in zip(batch, labels, opinions, clusters, strict=True)
         ]
         if progress is not None:
             progress(done)
@@ -86,7 +96,7 @@ def _drawn(row: Row, votes: int, seed: int) -> Row:
             raise ConfigError(f"row {row.id!r} has {len(pool)} opinions per order; asked for {votes}")
         kept = sorted(generator.permutation(len(pool))[:votes])
         drawn.append(vote([pool[i] for i in kept], len(full.probabilities)))
-    return Row(id=row.id, category=row.category, best=row.best, votes=tuple(drawn))
+    return replace(row, votes=tuple(drawn))
 
 
 def _best(preference: Preference, index: int) -> int:

@@ -11,12 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stablereward.errors import DataError
+from stablereward.evaluation.intervals import paired_interval, share_interval, sign_flip_p
 from stablereward.types import Row
 
-RESAMPLES = 10_000
 NO_CHOICE = -1
 
-Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.int64]
 
@@ -32,7 +31,7 @@ class Summary:
     `accuracy_both_orders`  right in both orders / n
     `order_consistency`     same choice in both orders / rows with a choice in both
     `accuracy_mean`         mean of `accuracy` and `accuracy_swapped`, or `accuracy` with one order
-    `interval`              95 % bootstrap interval of `accuracy_mean`, over rows
+    `interval`              95 % interval of `accuracy_mean`, see `intervals.share_interval`
     `first_shown`           choices of the response shown first / valid opinions
     `ties`                  votes with valid opinions but no majority / votes
     `parse_failures`        opinions without a verdict / opinions
@@ -56,18 +55,19 @@ class Summary:
 class Difference:
     """Judge a minus judge b on the same rows.
 
-    `difference` and its 95 % bootstrap `interval` are of the accuracy over the orders shown;
-    `p_bootstrap` is two-sided. `p_mcnemar` is the exact test on "right in every order shown".
+    `difference`, its 95 % `interval` and the exact `p_sign_flip` are of the accuracy over the orders shown;
+    the interval leaves out 0 only where that p is at most .05. `p_mcnemar` is the exact test on "right in
+    every order shown"; with one order both are the same. All take rows of one cluster together.
     """
 
     n: int
     difference: float
     interval: tuple[float, float]
-    p_bootstrap: float
+    p_sign_flip: float
     p_mcnemar: float
 
 
-def summarise(rows: Sequence[Row], *, judge: str = "", seed: int = 0) -> Summary:
+def summarise(rows: Sequence[Row], *, judge: str = "") -> Summary:
     """All numbers of one judge. Raises `DataError` without rows or with unequal numbers of orders."""
     choices = _choices(rows)
     right = choices == _best(rows)[:, None]
@@ -83,37 +83,38 @@ def summarise(rows: Sequence[Row], *, judge: str = "", seed: int = 0) -> Summary
         accuracy_both_orders=float(right.all(axis=1).mean()) if both else None,
         order_consistency=_consistency(choices) if both else None,
         accuracy_mean=float(right.mean()),
-        interval=bootstrap_interval(right.mean(axis=1), seed=seed),
+        interval=share_interval(right.mean(axis=1), clusters(rows)),
         first_shown=_first_shown(rows),
         ties=float(((choices == NO_CHOICE) & (judgements > 0)).mean()),
         parse_failures=float(failures.sum() / opinions.sum()),
     )
 
 
-def by_category(rows: Sequence[Row], *, judge: str = "", seed: int = 0) -> dict[str, Summary]:
+def by_category(rows: Sequence[Row], *, judge: str = "") -> dict[str, Summary]:
     """A summary per `Row.category`, sorted by name."""
     return {
-        category: summarise([row for row in rows if row.category == category], judge=judge, seed=seed)
+        category: summarise([row for row in rows if row.category == category], judge=judge)
         for category in sorted({row.category for row in rows})
     }
 
 
-def difference(a: Sequence[Row], b: Sequence[Row], *, seed: int = 0) -> Difference:
+def difference(a: Sequence[Row], b: Sequence[Row]) -> Difference:
     """Is judge a better than judge b? Both must have judged the same rows in the same order.
 
     Raises `DataError` where they have not.
     """
     if [(row.id, row.best, len(row.votes)) for row in a] != [(row.id, row.best, len(row.votes)) for row in b]:
         raise DataError("the two judges' rows differ; evaluate both on the same preferences and orders")
-    right_a, right_b = right_votes(a), right_votes(b)
-    gains = right_a.mean(axis=1) - right_b.mean(axis=1)
-    always_a, always_b = right_a.all(axis=1), right_b.all(axis=1)
+    right_a, right_b = right_votes(a).astype(np.int64), right_votes(b).astype(np.int64)
+    together = clusters(a)
+    gains = right_a.sum(axis=1) - right_b.sum(axis=1)
+    p = sign_flip_p(gains, together)
     return Difference(
         n=len(a),
-        difference=float(gains.mean()),
-        interval=bootstrap_interval(gains, seed=seed),
-        p_bootstrap=bootstrap_p(gains, seed=seed),
-        p_mcnemar=mcnemar_p(int((always_a & ~always_b).sum()), int((always_b & ~always_a).sum())),
+        difference=float(gains.mean()) / right_a.shape[1],
+        interval=paired_interval(gains / right_a.shape[1], together, p),
+        p_sign_flip=p,
+        p_mcnemar=sign_flip_p(right_a.min(axis=1) - right_b.min(axis=1), together),
     )
 
 
@@ -123,42 +124,9 @@ def right_votes(rows: Sequence[Row]) -> Bools:
     return right
 
 
-def bootstrap_means(values: Floats, *, seed: int = 0) -> Floats:
-    """`RESAMPLES` means of resampled `values`, [RESAMPLES].
-
-    Counts of the few distinct values are drawn (a multinomial), which is the same distribution as drawing
-    rows with replacement, needs no [RESAMPLES, rows] array and cannot depend on the order of rows.
-    """
-    distinct, counts = np.unique(values, return_counts=True)
-    drawn = np.random.default_rng(seed).multinomial(len(values), counts / len(values), size=RESAMPLES)
-    means: Floats = drawn @ distinct / len(values)
-    return means
-
-
-def bootstrap_interval(values: Floats, *, seed: int = 0) -> tuple[float, float]:
-    """The 95 % percentile interval of the mean."""
-    low, high = np.percentile(bootstrap_means(values, seed=seed), [2.5, 97.5])
-    return float(low), float(high)
-
-
-def bootstrap_p(differences: Floats, *, seed: int = 0) -> float:
-    """Two-sided: twice the smaller share of resampled means on one side of 0, that side included."""
-    means = bootstrap_means(differences, seed=seed)
-    smaller = min(int((means <= 0).sum()), int((means >= 0).sum()))
-    return min(1.0, 2 * (smaller + 1) / (RESAMPLES + 1))
-
-
-def mcnemar_p(only_a: int, only_b: int) -> float:
-    """Exact two-sided McNemar: the chance that a fair coin splits the discordant rows at least as unevenly.
-
-    p = min(1, 2 Σ_{i ≤ min(a, b)} C(n, i) / 2^n) with n = a + b.
-    """
-    n = only_a + only_b
-    term, total = 1, 0
-    for i in range(min(only_a, only_b) + 1):
-        total += term
-        term = term * (n - i) // (i + 1)
-    return min(1.0, 2 * total / (1 << n))
+def clusters(rows: Sequence[Row]) -> list[str]:
+    """What each row shares with others that are not independent of it; "" stands alone."""
+    return [row.cluster for row in rows]
 
 
 def _choices(rows: Sequence[Row]) -> Ints:

@@ -10,8 +10,9 @@ from stablereward.evaluation.tables import grid
 MINUS = "\N{MINUS SIGN}"
 
 EXPLAINED = (
-    "The difference is in accuracy over all orders compared. The counts, and the McNemar p of them, are of "
-    "pairs that are right in every order; there a judge that sways with the order loses at equal accuracy."
+    "The difference, its interval and its exact p are of accuracy over all orders compared. The counts, and "
+    "the McNemar p of them, are of pairs that are right in every order; there a judge that sways with the "
+    "order loses at equal accuracy."
 )
 
 Printed = tuple[Sequence[str], Sequence[Sequence[str]]]
@@ -64,6 +65,7 @@ def contrasts_table(comparison: Comparison) -> Printed:
         column = {
             "difference in points": _points(measured.difference),
             "its 95 % interval": _range(measured.interval),
+            "its exact p": _p(measured.p_sign_flip),
             "only the first right": str(tally.only_a),
             "only the second right": str(tally.only_b),
             "both right": str(tally.both_right),

@@ -12,7 +12,8 @@ import numpy as np
 from stablereward.evaluation import curves as voting
 from stablereward.evaluation.calibration import Bin, averaged, bins, expected_error
 from stablereward.evaluation.cost import Cost
-from stablereward.evaluation.metrics import Summary, bootstrap_interval, by_category, summarise
+from stablereward.evaluation.intervals import share_interval
+from stablereward.evaluation.metrics import Summary, by_category, clusters, summarise
 from stablereward.evaluation.rules import left_out, right_shown_first, right_shown_later
 from stablereward.evaluation.tables import grid
 from stablereward.types import Row
@@ -34,7 +35,7 @@ class Standing:
     `right_later`       likewise while it did not stand first
     `among_verdicts`    right / votes with a winner
     `together`          accuracy of one vote of all orders, by mean probability; None with one order
-    `together_interval` its 95 % bootstrap interval
+    `together_interval` its 95 % interval
     `calibration_error` of that vote; None with one opinion per order
     `reliability`       its bins
     `categories`        a summary of each
@@ -63,15 +64,14 @@ def standing(
     judge: str,
     *,
     in_given_order: bool = True,
-    seed: int = 0,
     cost: Cost | None = None,
 ) -> Standing:
     """All measures of one judge's rows.
 
     `in_given_order=False` says that the order was drawn by lot: then nothing depends on the stored one.
     """
-    summary = summarise(rows, judge=judge, seed=seed)
-    categories = by_category(rows, judge=judge, seed=seed)
+    summary = summarise(rows, judge=judge)
+    categories = by_category(rows, judge=judge)
     means = [one.accuracy_mean for one in categories.values()]
     both = summary.accuracy_swapped is not None
     together = [float(averaged(row).choice == row.best) for row in rows] if both else []
@@ -83,7 +83,7 @@ def standing(
         right_later=_mean([p for row in rows for p in right_shown_later(row)]) if in_given_order else None,
         among_verdicts=_mean([p for row in rows for p in left_out(row)]),
         together=_mean(together),
-        together_interval=bootstrap_interval(np.array(together), seed=seed) if together else None,
+        together_interval=share_interval(np.array(together), clusters(rows)) if together else None,
         calibration_error=expected_error(reliability),
         reliability=reliability,
         categories=categories if any(categories) else {},

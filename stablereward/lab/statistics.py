@@ -5,19 +5,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stablereward.errors import ConfigError
+from stablereward.evaluation.intervals import student_quantile
 
-_T_975 = (
-    12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131,
-    2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042,
-)  # fmt: skip
-"""The 97.5 % quantiles of Student's t with 1, 2, … degrees of freedom."""
-
-MAX_SEEDS = len(_T_975) + 1
+EQUAL = 1e-12
+"""Shares closer than this are equal but for rounding."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mean:
-    """A mean over `n` seeds. `low` and `high` are its 95 % interval; None from one seed."""
+    """A mean over `n` seeds. `low` and `high` are its 95 % interval.
+
+    They are None where the seeds say nothing of how far seeds lie apart: from one, or where all are equal.
+    """
 
     value: float
     low: float | None
@@ -25,20 +24,21 @@ class Mean:
     n: int
 
 
-def mean_of(values: Sequence[float]) -> Mean:
-    """mean +- t s / sqrt(n), s with n - 1 in its divisor. It assumes that seeds differ normally.
+def mean_of(values: Sequence[float], *, least: float = -math.inf, most: float = math.inf) -> Mean:
+    """mean +- t s / sqrt(n), s with n - 1 in its divisor, cut to what the values can be.
 
-    Raises ConfigError for no values and for more than the table of t has.
+    It assumes that seeds differ normally: few seeds cannot show how often a rare one fails.
+    Raises ConfigError for no values.
     """
     n = len(values)
-    if not 1 <= n <= MAX_SEEDS:
-        raise ConfigError(f"{n} seeds; the lab takes 1 to {MAX_SEEDS}")
+    if not n:
+        raise ConfigError("0 seeds; the lab takes 1 or more")
     mean = math.fsum(values) / n
-    if n == 1:
-        return Mean(mean, None, None, 1)
+    if max(values) - min(values) < EQUAL:
+        return Mean(mean, None, None, n)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (n - 1))
-    reach = _T_975[n - 2] * deviation / math.sqrt(n)
-    return Mean(mean, mean - reach, mean + reach, n)
+    reach = student_quantile(n - 1) * deviation / math.sqrt(n)
+    return Mean(mean, max(mean - reach, least), min(mean + reach, most), n)
 
 
 def sign_of(mean: Mean) -> int:

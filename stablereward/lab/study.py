@@ -92,8 +92,8 @@ class Study:
             regime=regime,
             arm=arm,
             start=found[0].held_out.start_accuracy,
-            accuracy=mean_of([one.held_out.accuracy for one in found]),
-            change=mean_of(changes) if changes else None,
+            accuracy=mean_of([one.held_out.accuracy for one in found], least=0, most=1),
+            change=mean_of(changes, least=-1, most=1) if changes else None,
             runs=len(found),
             collapsed=sum(one.collapsed for one in found),
             non_finite=sum(one.non_finite for one in found),
@@ -113,7 +113,9 @@ class Study:
         """StableReinforce against an arm; None where they share no seed."""
         reference, other = self.runs.get((regime, REFERENCE)), self.runs.get((regime, arm))
         differences = _differences(reference, other) if reference and other else []
-        return Contrast(regime=regime, arm=arm, difference=mean_of(differences)) if differences else None
+        if not differences:
+            return None
+        return Contrast(regime=regime, arm=arm, difference=mean_of(differences, least=-1, most=1))
 
     def contrasts(self) -> list[Contrast]:
         others = ((regime, arm) for regime, arm in self.runs if arm != REFERENCE)
@@ -131,8 +133,8 @@ def _noisy(weight: float, flip: float, found: Sequence[Outcome]) -> Noisy:
     return Noisy(
         consistency_weight=weight,
         flip=flip,
-        accuracy=mean_of([one.held_out.accuracy for one in found]),
-        consistent=mean_of(shares) if shares else None,
+        accuracy=mean_of([one.held_out.accuracy for one in found], least=0, most=1),
+        consistent=mean_of(shares, least=0, most=1) if shares else None,
     )
 
 

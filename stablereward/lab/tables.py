@@ -17,7 +17,8 @@ from stablereward.report.quantities import number, percent
 INTERVALS = (
     "Accuracy is the mean of both orders, greedy, on the held-out pairs, and its mean over seeds. In "
     "brackets is the 95 % interval of Student's t over seeds, which all start from the same weights: it says "
-    "what another order of prompts and other samples would change, not what another cold start would."
+    "what another order of prompts and other samples would change, not what another cold start would. "
+    "Without brackets there is one seed, or all seeds are equal."
 )
 WORST = (
     "Worst advantage and worst ratio are the largest of all runs: |A| before the filter, and pi / pi_old as "

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from stablereward.evaluation.benchmarks import find
 from stablereward.evaluation.benchmarks.vl_rewardbench import load
-from stablereward.evaluation.content import content_keys, subset, with_stand_ins
+from stablereward.evaluation.content import content_keys, question_keys, subset, with_stand_ins
 from stablereward.types import Preference
 
 PAIRS = [Preference(question=f"q{i}", responses=("a", "b"), ranks=(0, 1), id="same") for i in range(30)]
@@ -33,6 +34,32 @@ def test_question_responses_and_images_make_the_key_and_nothing_else() -> None:
         assert content_keys([other]) != [key]
     moved = replace(pair, images=(Path("elsewhere/1.png"),), id="new", category="c", ranks=(1, 0))
     assert content_keys([moved]) == [key]
+
+
+def test_pairs_share_a_key_where_they_share_question_and_images() -> None:
+    pair = replace(PAIRS[0], images=(Path("root/clip 1/1.png"),))
+    for same in (
+        replace(pair, responses=("c", "d", "e"), id="new", category="c", ranks=None),
+        replace(pair, images=(Path("elsewhere/clip 1/1.png"),)),
+    ):
+        assert question_keys([same]) == question_keys([pair])
+    for other in (
+        replace(pair, question="other"),
+        replace(pair, images=(Path("root/clip 2/1.png"),)),
+        replace(pair, images=(Image.new("RGB", (2, 2)),)),
+    ):
+        assert question_keys([other]) != question_keys([pair])
+    # Without question and image nobody knows what they are about.
+    assert question_keys([replace(PAIRS[0], question=" ")]) == [""]
+
+
+def test_pairs_of_a_real_benchmark_share_46_questions(shared: Callable[[str], Path]) -> None:
+    data = shared("r1_reward/MM-RLHF-RewardBench/mm_reward_bench.jsonl")
+    preferences = list(find("mm_rlhf_rewardbench").load(data, require_images=False))
+    keys = question_keys(preferences)
+    assert (len(keys), len(set(keys))) == (170, 46)
+    ids = {preference.id: key for preference, key in zip(preferences, keys, strict=True)}
+    assert [ids[preference.id] for preference in preferences] == keys
 
 
 def test_a_smaller_subset_is_part_of_a_larger_one_in_file_order() -> None:

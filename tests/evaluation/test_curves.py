@@ -125,6 +125,6 @@ def test_the_printed_curve_has_odd_votes_and_the_gain_is_said() -> None:
         [" 3              ", "  100.0 % "],
     ]
     assert gain_in_words(points, 2) == (
-        "3 votes minus 1 vote: +33.3 points (95 % interval +33.3 to +33.3, paired bootstrap over 2 pairs; "
+        "3 votes minus 1 vote: +33.3 points (95 % interval -100.0 to +100.0, paired over 2 pairs; "
         "the single votes are the same samples)"
     )

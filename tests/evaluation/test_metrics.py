@@ -3,17 +3,14 @@
 from dataclasses import replace
 from random import Random
 
-import numpy as np
 import pytest
 
 from stablereward.errors import DataError
 from stablereward.evaluation.evaluate import evaluate
 from stablereward.evaluation.metrics import (
-    bootstrap_interval,
-    bootstrap_p,
+    Difference,
     by_category,
     difference,
-    mcnemar_p,
     summarise,
 )
 from stablereward.judges.controls import always_first, longer_wins, random_choice
@@ -101,27 +98,12 @@ def test_categories_are_summarised_apart() -> None:
     assert (table["b"].n, table["b"].accuracy) == (3, 1 / 3)
 
 
-def test_mcnemar_by_hand() -> None:
-    assert mcnemar_p(0, 0) == 1.0
-    assert mcnemar_p(1, 5) == 2 * (1 + 6) / 64
-    assert mcnemar_p(5, 1) == mcnemar_p(1, 5)
-    assert mcnemar_p(3, 3) == 1.0
-    # 2 Σ_{i≤400} C(1000, i) / 2^1000 ≈ 2 Φ(-6.29): about 3e-10, reached without overflow.
-    assert mcnemar_p(400, 600) == pytest.approx(2.7e-10, rel=0.1)
-
-
-def test_the_bootstrap_interval_has_the_binomial_width() -> None:
-    values = np.repeat([0.0, 1.0], [400, 600])
-    low, high = bootstrap_interval(values)
-    half = 1.96 * np.sqrt(0.6 * 0.4 / 1000)
-    assert (low, high) == pytest.approx((0.6 - half, 0.6 + half), abs=0.003)
-
-
-def test_the_bootstrap_p_value() -> None:
-    assert bootstrap_p(np.zeros(10)) == 1.0
-    assert bootstrap_p(np.ones(10)) == pytest.approx(2 / 10_001)
-    # Five ones and five minus ones: no direction.
-    assert bootstrap_p(np.repeat([-1.0, 1.0], 5)) > 0.9
+def test_rows_of_one_question_are_less_than_as_many_questions() -> None:
+    rows = [row(0, int(i < 8), int(i < 8)) for i in range(40)]
+    alone = summarise(rows)
+    together = summarise([replace(r, cluster=str(i // 4)) for i, r in enumerate(rows)])
+    assert together.accuracy_mean == alone.accuracy_mean == 32 / 40
+    assert together.interval[0] < alone.interval[0] < 0.8 < alone.interval[1] < together.interval[1]
 
 
 def test_a_difference_by_hand() -> None:
@@ -131,10 +113,34 @@ def test_a_difference_by_hand() -> None:
     assert result.difference == pytest.approx(0.4)
     # Right in both orders: 5 against 2, discordant 3 and 0.
     assert result.p_mcnemar == 2 * 1 / 8
-    assert result.interval[0] <= 0.4 <= result.interval[1]
+    # Orders right: 10 against 6, by 2, 1 and 1 on three pairs: signs agree in 2 of 8 ways, up to none.
+    assert result.p_sign_flip == 2 / 8
+    assert result.interval[0] <= 0.0 < 0.4 <= result.interval[1]
     opposite = difference(ROWS, better)
     assert opposite.difference == -result.difference
     assert opposite.p_mcnemar == result.p_mcnemar
+
+
+def test_with_one_order_the_exact_tests_are_one_and_the_interval_keeps_to_them() -> None:
+    def judged(only_a: int, only_b: int) -> Difference:
+        a = [row(0, int(only_a <= i < only_a + only_b), None) for i in range(200)]
+        b = [row(0, int(i < only_a), None) for i in range(200)]
+        return difference(*([replace(r, votes=r.votes[:1]) for r in rows] for rows in (a, b)))
+
+    kept, rejected = judged(11, 3), judged(12, 3)
+    # 2 (1 + 14 + 91 + 364) / 2^14 = .0574, 2 (1 + 15 + 105 + 455) / 2^15 = .0352
+    assert kept.p_mcnemar == kept.p_sign_flip == 2 * 470 / 2**14
+    assert rejected.p_mcnemar == rejected.p_sign_flip == 2 * 576 / 2**15
+    assert kept.difference == 8 / 200 and kept.interval[0] == 0.0 < rejected.interval[0]
+    assert judged(3, 11).interval == (-kept.interval[1], 0.0)
+
+
+def test_the_exact_tests_take_rows_of_a_question_together() -> None:
+    a = [replace(row(0, 0, 0), cluster=str(i // 5)) for i in range(20)]
+    b = [replace(row(0, 1, 1), cluster=str(i // 5)) for i in range(20)]
+    assert difference(a, b).p_mcnemar == difference(a, b).p_sign_flip == 2 / 2**4
+    assert difference(a, b).interval[0] <= 0.0
+    assert difference(a[::5], b[::5]).p_mcnemar == 2 / 2**4
 
 
 def test_a_difference_needs_the_same_rows() -> None:

@@ -91,7 +91,7 @@ def test_the_curve_its_gain_and_the_costs_stand_below_the_measures() -> None:
     _, curve, gain, note = text.split("\n\n")[1:]
     assert curve.startswith("| votes an order | majority |") and "25.0 %" in curve
     assert note == "Note: a finding" and gain.startswith(
-        "3 votes minus 1 vote: +0.0 points (95 % interval +0.0 to +0.0"
+        "3 votes minus 1 vote: +0.0 points (95 % interval -6.9 to +6.9, paired over 40 pairs; "
     )
     whole = json.loads(to_json("title", [one], (), curves))
     assert [point["votes"] for point in whole["curves"]["majority"]] == [1, 2, 3]

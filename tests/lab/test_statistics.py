@@ -1,7 +1,7 @@
 import pytest
 
 from stablereward.errors import ConfigError
-from stablereward.lab.statistics import MAX_SEEDS, Mean, mean_of, sign_of
+from stablereward.lab.statistics import Mean, mean_of, sign_of
 
 
 def test_the_interval_by_hand():
@@ -15,10 +15,21 @@ def test_one_seed_has_no_interval():
     assert mean_of([0.25]) == Mean(0.25, None, None, 1)
 
 
-@pytest.mark.parametrize("count", [0, MAX_SEEDS + 1])
-def test_counts_without_a_quantile_are_refused(count):
-    with pytest.raises(ConfigError, match=f"{count} seeds; the lab takes 1 to {MAX_SEEDS}"):
-        mean_of([0.5] * count)
+def test_equal_seeds_say_nothing_of_how_far_seeds_lie_apart():
+    assert mean_of([1.0, 1.0, 1.0], least=0, most=1) == Mean(1.0, None, None, 3)
+    rounded = mean_of([0.90 - 0.80, 0.92 - 0.82, 0.94 - 0.84])
+    assert (rounded.low, rounded.high) == (None, None)
+
+
+def test_a_share_has_no_interval_beyond_0_and_1():
+    found = mean_of([1.0, 0.99, 0.98], least=0, most=1)
+    assert found.low == pytest.approx(0.99 - 4.303 * 0.01 / 3**0.5, abs=1e-4) and found.high == 1.0
+    assert mean_of([0.0, 0.01, 0.02], least=0, most=1).low == 0.0
+
+
+def test_seeds_are_needed():
+    with pytest.raises(ConfigError, match="0 seeds; the lab takes 1 or more"):
+        mean_of([])
 
 
 def test_the_sign_of_an_interval():
