@@ -1,6 +1,7 @@
 """A measurement that is killed and goes on."""
 
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -46,6 +47,17 @@ def start(path: Path) -> subprocess.Popen[bytes]:
     )
     assert process.stdout is not None and process.stdout.readline() == b"ready\n"
     return process
+
+
+def test_rows_know_their_question_and_those_of_before_are_told_it(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    rows = judge_all(always_first, PAIRS, path)
+    assert [row.cluster == rows[0].cluster for row in rows] == [True, True] + [False] * 58
+    kept = path.read_text()
+    assert [row.cluster for row in read(path)] == [row.cluster for row in rows]
+    path.write_text(re.sub(r', "cluster": "\w+"', "", kept))
+    assert {row.cluster for row in read(path)} == {""} and len(path.read_text()) < len(kept)
+    assert judge_all(always_first, PAIRS, path) == rows
 
 
 def test_a_killed_and_resumed_run_ends_with_the_bytes_of_an_uninterrupted_one(tmp_path: Path) -> None:

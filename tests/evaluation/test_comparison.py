@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,18 @@ def test_the_exact_test_counts_discordant_pairs() -> None:
     b = results("b", *(judged(str(i), 1, 1) for i in range(6)))
     [contrast] = compare([a, b]).contrasts
     assert contrast.overall.measured.p_mcnemar == pytest.approx(2 / 2**6)
+
+
+def test_pairs_of_a_question_go_together_where_one_of_the_results_knows_it() -> None:
+    a = [replace(judged(str(i), 0, 0), cluster=str(i // 4)) for i in range(12)]
+    b = [judged(str(i), 1, 1) for i in range(12)]
+    for one, other in ((a, b), (b, a)):
+        found = compare([results("x", *one), results("y", *other)])
+        measured = found.contrasts[0].overall.measured
+        assert measured.p_mcnemar == measured.p_sign_flip == 2 / 2**3
+        alone = compare([results("x", *b), results("y", *b)]).summaries["x"].interval
+        assert max(some.interval[1] for some in found.summaries.values()) == 1.0
+        assert any(some.interval[1] > alone[1] for some in found.summaries.values() if not some.accuracy_mean)
 
 
 def test_pairs_are_matched_by_content_and_the_rest_is_counted() -> None:

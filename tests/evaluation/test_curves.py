@@ -1,5 +1,6 @@
 """The voting curve against hand counts and against enumeration."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations
 from math import comb
@@ -10,6 +11,7 @@ from stablereward.errors import DataError
 from stablereward.evaluation.curves import (
     DRAWN_SUBSETS,
     MOST_SUBSETS,
+    Point,
     expectation,
     gain_in_words,
     to_markdown,
@@ -61,6 +63,16 @@ def test_orders_weigh_equally_and_intervals_hold_the_value() -> None:
     for point in points:
         assert point.interval[0] <= point.accuracy <= point.interval[1]
         assert point.gain_interval[0] <= point.gain <= point.gain_interval[1]
+
+
+@pytest.mark.parametrize("curve", [voting_curve, lambda rows: weighted_curve(rows, one_voice)])
+def test_rows_of_a_question_widen_the_intervals(curve: Callable[[list[Row]], list[Point]]) -> None:
+    rows = [row("rrw" if i < 24 else "wwr") for i in range(40)]
+    together = curve([replace(one, cluster=str(i // 4)) for i, one in enumerate(rows)])
+    for alone, some in zip(curve(rows), together, strict=True):
+        assert (some.accuracy, some.gain) == (alone.accuracy, alone.gain)
+        assert some.interval[0] < alone.interval[0] and alone.interval[1] < some.interval[1]
+        assert some.gain_interval[0] < alone.gain_interval[0]
 
 
 def test_unequal_pools_and_other_rows_are_refused() -> None:

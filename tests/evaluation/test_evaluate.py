@@ -45,6 +45,13 @@ def test_rows_keep_order_labels_and_votes_per_order() -> None:
     assert all(len(v.judgements) == 3 for row in rows for v in row.votes)
 
 
+def test_rows_of_one_question_share_a_cluster_however_they_are_batched() -> None:
+    again = Preference(question="q0", responses=("b", "c"), ranks=(0, 1))
+    rows = evaluate(always_first, [*ITEMS, again], votes=3, batch_size=4)
+    assert rows[-1].cluster == rows[0].cluster != "" and len({row.cluster for row in rows}) == 10
+    assert [row.cluster for row in at_votes(rows, 1)] == [row.cluster for row in rows]
+
+
 def test_one_order_gives_one_vote() -> None:
     assert {len(row.votes) for row in evaluate(always_first, ITEMS, both_orders=False)} == {1}
 

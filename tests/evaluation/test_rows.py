@@ -37,6 +37,14 @@ def test_rows_keep_confidence_and_those_of_before_have_none(tmp_path: Path) -> N
     assert read(path)[0].votes[0].judgements == (replace(sure, confidence=None),)
 
 
+def test_rows_keep_their_cluster_and_those_of_before_have_none(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    append([replace(ROW, cluster="q1")], path)
+    assert read(path) == [replace(ROW, cluster="q1")]
+    path.write_text(path.read_text().replace(',"cluster":"q1"', ""))
+    assert read(path) == [ROW] and ROW.cluster == ""
+
+
 def test_a_broken_line_is_named(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     append([ROW], path)

@@ -43,6 +43,22 @@ def test_always_first_is_perfect_chosen_first_and_a_coin_in_both_orders_in_one_t
     assert "| accuracy (micro)        |       50.0 % |" in text
 
 
+def test_both_orders_as_one_vote_follow_the_surer_one_and_take_a_question_together() -> None:
+    def judged(given: int, reversed_: int, question: str) -> Row:
+        """So many of four opinions an order are right."""
+        orders = zip((given, reversed_), ((0, 1), (1, 0)), strict=True)
+        heard = [[Judgement(choice=int(k >= n), order=order) for k in range(4)] for n, order in orders]
+        return Row(id="", category="", best=0, votes=tuple(vote(one, 2) for one in heard), cluster=question)
+
+    # Wrong in the given order by 1 of 4, right in the other by 4 of 4: together right.
+    rows = [judged(1, 4, str(i // 5)) for i in range(20)] + [judged(0, 3, str(i // 5)) for i in range(20, 40)]
+    one = standing(rows, "judge")
+    assert (one.together, one.summary.accuracy_mean) == (0.5, 0.5)
+    apart = standing([replace(r, cluster="") for r in rows], "judge").together_interval
+    assert one.together_interval is not None and apart is not None
+    assert one.together_interval[0] < apart[0] < 0.5 < apart[1] < one.together_interval[1]
+
+
 def test_failing_a_fifth_of_the_time_changes_nothing_on_the_rest() -> None:
     whole = standing(evaluate(longer_wins, [p for p in PAIRS if int(p.question[1:]) % 5]), "whole")
     part = standing(evaluate(Stumbling(), PAIRS), "stumbling")
