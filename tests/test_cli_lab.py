@@ -46,6 +46,14 @@ def test_the_filter_is_drawn(command: Command, tmp_path: Path) -> None:
     assert "released code: every wrong answer is zeroed above 68.5% accuracy" in out
 
 
+def test_coverage_is_a_table_of_pairs_and_one_of_seeds(command: Command) -> None:
+    code, out, errors = command("lab", "coverage", "--repetitions", 100)
+    assert (code, errors) == (0, "")
+    pairs, seeds = out.split("\n\n")
+    assert "| 20 pairs |" in pairs and "500 pairs" in pairs and len(pairs.splitlines()) == 10
+    assert "mean over seeds" in seeds and " %" in seeds
+
+
 def test_mistakes_are_one_line(command: Command, tmp_path: Path) -> None:
     code, _, errors = command("lab", "filter", "--output", tmp_path / "filter.png")
     assert code == 2 and "give a file that ends in .svg or .html" in one_line(errors)

@@ -104,6 +104,9 @@ def test_weights_tie_exactly_and_orders_still_weigh_equally() -> None:
     both = [sure(0, 0.9), sure(0, 0.9), sure(1, 0.1, REVERSED)]
     assert vote(both, 2, ballot=by_confidence).probabilities == (0.5, 0.5)
     assert vote([sure(0, 0.0)], 2, ballot=by_confidence).choice is None
+    # An order without any weight has no say.
+    unsure = vote([sure(0, 0.9), sure(1, 0.0, REVERSED)], 2, ballot=by_confidence)
+    assert (unsure.choice, unsure.probabilities) == (0, (1.0, 0.0))
 
 
 def test_an_opinion_without_confidence_has_no_weight_to_guess() -> None:
