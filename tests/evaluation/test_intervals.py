@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from stablereward.evaluation.intervals import (
+    Floats,
     difference_interval,
     paired_interval,
     share_bounds,
@@ -85,6 +86,10 @@ def test_all_right_is_not_certain_and_no_difference_is_not_none() -> None:
         assert low == -high and min(1.0, 2.7 / (n + 2)) <= high
 
 
+def test_20_of_20_right_is_80_to_100_percent() -> None:
+    assert share_interval(np.ones(20), alone(20)) == pytest.approx((0.797, 1.0), abs=1e-3)
+
+
 def test_one_question_alone_says_next_to_nothing() -> None:
     low, high = share_interval(np.ones(100), ["q"] * 100)
     assert low < 0.1 and high == 1.0
@@ -107,14 +112,28 @@ def test_more_pairs_narrow_it_to_the_normal_width() -> None:
     assert (low, high) == pytest.approx((0.6 - half, 0.6 + half), abs=2e-4)
 
 
+def lowest_coverage(low_R: Floats, high_R: Floats, n: int) -> float:
+    """Exact, over accuracies of 50 to 99 %, of the intervals for 0 to n right of n."""
+    ways = [math.log(math.comb(n, k)) for k in range(n + 1)]
+    found = []
+    for p in np.arange(0.5, 0.9901, 0.0025):
+        chances = np.exp(ways + np.arange(n + 1) * np.log(p) + np.arange(n, -1, -1) * np.log1p(-p))
+        found.append(float(chances[(low_R <= p) & (p <= high_R)].sum()))
+    return min(found)
+
+
 @pytest.mark.parametrize("n", [20, 21, 30, 46, 50, 77, 100, 170, 200, 333, 480, 500])
 def test_one_order_covers_94_percent_at_every_accuracy(n: int) -> None:
     right_RN = (np.arange(n)[None] < np.arange(n + 1)[:, None]).astype(np.float64)
-    low_R, high_R = share_bounds(right_RN, np.ones_like(right_RN))
-    ways = [math.log(math.comb(n, k)) for k in range(n + 1)]
-    for p in np.arange(0.5, 0.9901, 0.0025):
-        chances = np.exp(ways + np.arange(n + 1) * np.log(p) + np.arange(n, -1, -1) * np.log1p(-p))
-        assert chances[(low_R <= p) & (p <= high_R)].sum() > 0.94
+    assert lowest_coverage(*share_bounds(right_RN, np.ones_like(right_RN)), n) > 0.94
+
+
+def test_wilsons_interval_would_cover_90_percent_of_20_pairs() -> None:
+    n, z = 20, NormalDist().inv_cdf(0.975)
+    share_R = np.arange(n + 1) / n
+    centre_R = (share_R + z**2 / (2 * n)) / (1 + z**2 / n)
+    reach_R = z * np.sqrt(share_R * (1 - share_R) / n + (z / (2 * n)) ** 2) / (1 + z**2 / n)
+    assert lowest_coverage(centre_R - reach_R, centre_R + reach_R, n) == pytest.approx(0.896, abs=1e-3)
 
 
 def discordant(only_a: int, only_b: int) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
