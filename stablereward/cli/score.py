@@ -67,11 +67,11 @@ def _reproduce(folder: Path, as_json: bool) -> None:
     from stablereward.evaluation.published import reproduce, to_json, to_markdown
 
     found = reproduce(folder)
-    if not found:
+    if not found.figures:
         raise DataError(f"{folder}: no files of published figures in it; docs/benchmarks.md shows the layout")
     print(to_json(found) if as_json else printable(to_markdown(found)))
-    differing = sum(not one.agree for one in found)
+    differing = sum(not one.agree for one in found.figures)
     if differing:
         raise StableRewardError(
-            f"{differing} of {len(found)} published figures do not agree with their files"
+            f"{differing} of {len(found.figures)} published figures do not agree with their files"
         )

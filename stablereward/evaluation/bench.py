@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from stablereward.errors import ConfigError, DataError, EngineError, StorageErro
 from stablereward.evaluation.content import content_keys, question_keys
 from stablereward.evaluation.evaluate import evaluate
 from stablereward.evaluation.presentation import drawn_order
+from stablereward.evaluation.rows import parse, read_bytes
 from stablereward.judges.protocol import Opinion, PreferenceJudge
 from stablereward.types import Judgement, Preference, Row
 
@@ -80,22 +82,27 @@ def judge_all(
 
 
 def read(path: Path) -> list[JudgedPair]:
-    """The rows of a file; the last line is taken away where a kill tore it."""
-    adapter = TypeAdapter(JudgedPair)
-    rows = []
+    """The rows of a file; the last line is taken away where a kill tore it.
+
+    Raises `DataError` with the line that is no row, as `rows.parse`, or that judges a pair again.
+    """
+    content = read_bytes(path)
+    whole = content.rfind(b"\n") + 1
     try:
-        content = path.read_bytes()
-        whole = content.rfind(b"\n") + 1
         if whole < len(content):
             os.truncate(path, whole)
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    for number, line in enumerate(content[:whole].splitlines(), start=1):
-        try:
-            rows.append(adapter.validate_json(line))
-        except ValidationError as error:
-            reason = error.errors()[0]["msg"]
-            raise DataError(f"{path}:{number}: not a judged pair ({reason}); choose another folder") from None
+    return parse_pairs(content[:whole], path)
+
+
+def parse_pairs(content: bytes, path: Path) -> list[JudgedPair]:
+    """The rows in a file's content. Raises `DataError` as `rows.parse`, and where a pair comes twice."""
+    rows = parse(content, path, JudgedPair)
+    twice = next((pair for pair, times in Counter(row.pair for row in rows).items() if times > 1), None)
+    if twice is not None:
+        lines = [n for n, line in enumerate(content.split(b"\n"), 1) if twice.encode() in line]
+        raise DataError(f"{path}:{lines[1]}: pair {twice!r} was judged before, in line {lines[0]}; keep one")
     return rows
 
 

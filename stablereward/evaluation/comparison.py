@@ -8,10 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from stablereward.errors import ConfigError, DataError
-from stablereward.evaluation.bench import JudgedPair
-from stablereward.evaluation.benchmarks import AnyBenchmark
+from stablereward.evaluation.bench import JudgedPair, parse_pairs
+from stablereward.evaluation.benchmarks import AnyBenchmark, cautions
 from stablereward.evaluation.content import content_keys, question_keys
-from stablereward.evaluation.files import fields, read_document, read_rows
+from stablereward.evaluation.files import fields, read_document
 from stablereward.evaluation.metrics import (
     Difference,
     Summary,
@@ -20,6 +20,7 @@ from stablereward.evaluation.metrics import (
     right_votes,
     summarise,
 )
+from stablereward.evaluation.rows import read_bytes
 from stablereward.types import Preference, Row
 
 ROWS, SETTINGS = "rows.jsonl", "settings.json"
@@ -98,10 +99,7 @@ def knows_pairs(path: Path) -> bool:
 def read(path: Path, name: str) -> Results:
     """A folder or file that `bench` wrote. Raises `DataError` naming the line that is no judged pair."""
     file = rows_file(path)
-    rows = read_rows(file, JudgedPair)
-    if any(not row.votes for row in rows):
-        raise DataError(f"{file}: a row without votes; judge it again or leave it out")
-    return Results(name=name, rows=rows, settings=read_settings(path))
+    return Results(name=name, rows=parse_pairs(read_bytes(file), file), settings=read_settings(path))
 
 
 def read_elsewhere(
@@ -175,7 +173,7 @@ def compare(results: Sequence[Results]) -> Comparison:
         summaries={name: summarise(some, judge=name) for name, some in rows.items()},
         categories={name: _categories(some) for name, some in rows.items()},
         contrasts=tuple(replace(one, p_holm=p) for one, p in zip(contrasts, corrected, strict=True)),
-        notes=tuple(_notes(results, rows)),
+        notes=(*cautions(benchmark), *_notes(results, rows)),
     )
 
 

@@ -29,6 +29,28 @@ def read_rows(path: Path, form: type[T]) -> list[T]:
     return [_checked(adapter, row, where) for where, row in _rows(path)]
 
 
+def read_table(path: Path, form: type[T], key: str) -> list[T]:
+    """As `read_rows`, and a JSON object of columns, as `datasets` writes a table with `to_dict`.
+
+    It is one where its field `key` is a list. Columns are as long as that one; other values hold for no row.
+    Raises `DataError` naming file, row and field.
+    """
+    adapter = TypeAdapter(form)
+    first = next(_rows(path), None)
+    if first is None or not isinstance(first[1], dict) or not isinstance(first[1].get(key), list):
+        return read_rows(path, form)
+    where, columns = first
+    length = len(columns[key])
+    lists = {name: values for name, values in columns.items() if isinstance(values, list)}
+    short = [f"{name} {len(values)}" for name, values in lists.items() if len(values) != length]
+    if short:
+        raise DataError(f"{where}: columns of unequal length: {key} {length}, {', '.join(short)}"[:300])
+    return [
+        _checked(adapter, {name: values[i] for name, values in lists.items()}, f"{where}: row {i + 1}")
+        for i in range(length)
+    ]
+
+
 def read_document(path: Path, form: type[T]) -> T:
     """A JSON file as one value. Raises `DataError` naming the file and the field."""
     return _checked(TypeAdapter(form), _json(_text(path), str(path)), str(path))

@@ -11,6 +11,12 @@ from pathlib import Path
 from stablereward.data.images import frames
 from stablereward.errors import DataError
 
+UNBALANCED = (
+    "position is not balanced: the responses are pictures, and showing them in another order swaps their "
+    "names and leaves the pictures where they are"
+)
+"""What bears on every figure of a judge on such preferences that depends on the order shown."""
+
 
 class Gallery:
     """The images of one preference, and the texts that name them."""

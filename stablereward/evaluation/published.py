@@ -8,51 +8,12 @@ from decimal import Decimal
 from pathlib import Path
 from statistics import fmean
 
-from stablereward.evaluation.benchmarks import genai_bench, mj_bench, rewardbench, rm_bench
+from stablereward.evaluation import leaderboards as printed
+from stablereward.evaluation.benchmarks import genai_bench, mj_bench, rewardbench, rm_bench, rmb
 from stablereward.evaluation.files import read_document
 from stablereward.evaluation.printed import Printed
 from stablereward.evaluation.score import score_file
 from stablereward.evaluation.tables import Figure, count, grid
-
-GENAI_BENCH = {
-    "random": ("25.36", "25.90", "25.16", "25.47"),
-    "gpt4o": ("45.59", "53.54", "48.46", "49.20"),
-    "gemini-1.5-pro": ("44.67", "55.93", "46.21", "48.94"),
-    "llava": ("37.00", "26.12", "30.40", "31.17"),
-    "idefics2": ("42.25", "27.31", "16.46", "28.67"),
-    "llavanext": ("22.65", "25.35", "21.70", "23.23"),
-    "minicpm-V-2.5": ("37.81", "25.24", "6.55", "23.20"),
-    "blip2": ("26.34", "26.01", "16.93", "23.09"),
-    "videollava": ("37.75", "26.66", "0.00", "21.47"),
-    "cogvlm": ("29.34", "0.00", "24.60", "17.98"),
-    "qwenVL": ("26.63", "14.91", "2.15", "14.56"),
-    "instructblip": ("3.11", "19.80", "3.74", "8.88"),
-    "idefics1": ("0.81", "5.66", "0.19", "2.22"),
-}
-"""The leaderboard of GenAI-Bench: image generation, image edition, video generation, average."""
-
-JUDGEBENCH = {
-    "Skywork_Skywork-Reward-Gemma-2-27B": ("59.74", "66.33", "83.93", "50.00", "64.29"),
-    "Skywork_Skywork-Reward-Llama-3.1-8B": ("59.09", "64.29", "76.79", "50.00", "62.29"),
-    "internlm_internlm2-20b-reward": ("62.34", "69.39", "66.07", "50.00", "63.43"),
-    "internlm_internlm2-7b-reward": ("56.49", "61.22", "71.43", "50.00", "59.43"),
-    "Ray2333_GRM-Gemma-2B-rewardmodel-ft": ("62.99", "53.06", "64.29", "54.76", "59.43"),
-}
-"""Table 3 of https://arxiv.org/abs/2410.12784, columns as in `JUDGEBENCH_COLUMNS`."""
-
-JUDGEBENCH_COLUMNS = ("mmlu-pro", "livebench-reasoning", "livebench-math", "livecodebench", "overall")
-
-WILDVISION = {
-    "aria": ("74.10", "68.00", "28.8", "88", "252", "47", "86", "27"),
-    "gpt-4o": ("89.15", "80.60", "56.4", "255", "148", "14", "72", "11"),
-}
-"""The leaderboard of WildVision-Bench, columns as in `WILDVISION_COLUMNS`."""
-
-WILDVISION_COLUMNS = ("score", "win rate", "reward", "much better", "better", "tie", "worse", "much worse")
-
-MMRB2 = {"1_image": ("t2i", "53.20"), "2_edit": ("edit", "55.50"), "3_interleaved": ("interleaved", "57.50")}
-MMRB2 |= {"4_reasoning": ("reasoning", "47.50")}
-"""The README's figures for the sample judgements: part of the file name → the task's file, accuracy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,25 +32,56 @@ class Reproduction:
         return Printed.read(self.published).agrees(self.ours)
 
 
-def reproduce(data_root: Path) -> list[Reproduction]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A file or folder that is there, or a figure of it, and why nothing was compared."""
+
+    source: str
+    reason: str
+
+
+Found = Reproduction | LeftOut
+
+_NO_ROW = "no published row of it is known here"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What was computed again, and what was not."""
+
+    figures: tuple[Reproduction, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+def reproduce(data_root: Path) -> Outcome:
     """Every published figure whose file lies under the root, in the layout that `docs/benchmarks.md` shows.
 
-    Raises `DataError` for a file that is there and cannot be read; absent ones are passed over.
+    What lies there and cannot be compared is named with the reason.
+    Raises `DataError` for a file that should be compared and cannot be read.
     """
-    return [
-        *_genai_bench(data_root / "genai_bench/results"),
-        *_llmbar(data_root / "llmbar"),
-        *_judgebench(data_root / "judgebench/outputs"),
-        *_wildvision(data_root / "wildvision_bench/judgements"),
-        *_mj_bench(data_root / "mj_bench"),
-        *_mmrb2(data_root / "mmrb2"),
-        *_rm_r1(data_root / "rm_r1_scores"),
-    ]
+    readers = {
+        "genai_bench": _genai_bench,
+        "judgebench": _judgebench,
+        "llmbar": _llmbar,
+        "mj_bench": _mj_bench,
+        "mmrb2": _mmrb2,
+        "pandalm": _pandalm,
+        "rm_r1_scores": _rm_r1,
+        "wildvision_bench": _wildvision,
+    }
+    found: list[Found] = [one for name, read in readers.items() for one in read(data_root / name)]
+    if data_root.is_dir():
+        unknown = sorted(p.name for p in data_root.iterdir() if p.is_dir() and p.name not in readers)
+        found += [LeftOut(source=name, reason="no published figures are known here") for name in unknown]
+    return Outcome(
+        figures=tuple(one for one in found if isinstance(one, Reproduction)),
+        left_out=tuple(one for one in found if isinstance(one, LeftOut)),
+    )
 
 
-def to_markdown(reproductions: Sequence[Reproduction]) -> str:
-    """The table of published against ours, with the count of agreements."""
-    agreed = sum(one.agree for one in reproductions)
+def to_markdown(outcome: Outcome) -> str:
+    """The table of published against ours, with the count of agreements, and what was left out."""
+    agreed = sum(one.agree for one in outcome.figures)
     rows = [
         (
             one.benchmark,
@@ -99,166 +91,216 @@ def to_markdown(reproductions: Sequence[Reproduction]) -> str:
             f"{one.ours:.10g}",
             "yes" if one.agree else "NO",
         )
-        for one in reproductions
+        for one in outcome.figures
     ]
     head = ("benchmark", "file", "figure", "published", "ours", "agree")
-    return f"{agreed} of {len(reproductions)} published figures agree.\n\n{grid(head, rows)}"
+    parts = [f"{agreed} of {len(outcome.figures)} published figures agree.", grid(head, rows)]
+    parts += [f"Left out: {one.source}: {one.reason}" for one in outcome.left_out]
+    return "\n\n".join(parts)
 
 
-def to_json(reproductions: Sequence[Reproduction]) -> str:
-    """The same as a JSON array."""
-    rows = [{**asdict(one), "agree": one.agree} for one in reproductions]
-    return json.dumps(rows, ensure_ascii=False, indent=2)
+def to_json(outcome: Outcome) -> str:
+    """The same as a JSON object, `figures` and `left_out`."""
+    whole = {
+        "figures": [{**asdict(one), "agree": one.agree} for one in outcome.figures],
+        "left_out": [asdict(one) for one in outcome.left_out],
+    }
+    return json.dumps(whole, ensure_ascii=False, indent=2)
 
 
-def _genai_bench(root: Path) -> Iterator[Reproduction]:
-    for model, published in GENAI_BENCH.items():
+def _genai_bench(root: Path) -> Iterator[Found]:
+    judged: dict[str, dict[str, Path]] = {}
+    for path in sorted(root.glob("results/*/*/pairwise.jsonl")):
+        judged.setdefault(path.parent.name, {})[path.parents[1].name] = path
+    for model, paths in judged.items():
+        if model not in printed.GENAI_BENCH:
+            yield LeftOut(source=f"GenAI-Bench, {model}", reason=_NO_ROW)
+            continue
         figures: list[Figure] = []
         for task in genai_bench.TASKS:
-            path = root / task / model / "pairwise.jsonl"
-            if path.is_file():
-                figures += score_file(path, "genai_bench").figures
-        named = dict(zip(genai_bench.TASKS, published, strict=False))
-        yield from _compared("GenAI-Bench", model, figures, named)
+            if task in paths:
+                figures += score_file(paths[task], "genai_bench").figures
+        published = printed.GENAI_BENCH[model]
+        named = dict(zip((*genai_bench.TASKS, "average"), published, strict=True))
         if len(figures) == len(genai_bench.TASKS):
-            yield from _compared(
-                "GenAI-Bench", model, [genai_bench.average(figures)], {"average": published[-1]}
-            )
+            figures.append(genai_bench.average(figures))
+        yield from _compared("GenAI-Bench", model, figures, named)
 
 
-def _llmbar(root: Path) -> Iterator[Reproduction]:
+def _llmbar(root: Path) -> Iterator[Found]:
     """`statistics.json` beside each evaluator's results holds "18 / 46 = 39.1…%", percentages and kappas."""
     for path in sorted(root.glob("**/evaluators/*/*/result.json")):
-        statistics = path.with_name("statistics.json")
-        if statistics.is_file():
-            stored = read_document(statistics, dict[str, str | float])
-            named = {
-                name: _digits(value) if isinstance(value, float) else value.partition(" / ")[0].rstrip("%")
-                for name, value in stored.items()
-            }
-            yield from _compared(
-                "LLMBar", str(path.parent.relative_to(root)), score_file(path, "llmbar").figures, named
-            )
+        statistics, source = path.with_name("statistics.json"), str(path.parent.relative_to(root))
+        if not statistics.is_file():
+            yield LeftOut(source=f"LLMBar, {source}", reason="no statistics.json beside the results")
+            continue
+        stored = read_document(statistics, dict[str, str | float])
+        named = {
+            name: _digits(value) if isinstance(value, float) else value.partition(" / ")[0].rstrip("%")
+            for name, value in stored.items()
+        }
+        yield from _compared("LLMBar", source, score_file(path, "llmbar").figures, named)
 
 
-def _judgebench(root: Path) -> Iterator[Reproduction]:
-    for model, published in JUDGEBENCH.items():
-        for path in sorted(root.glob(f"*response_model=gpt-4o-*judge_model={model}.jsonl")):
-            named = dict(zip(JUDGEBENCH_COLUMNS, published, strict=True))
-            yield from _compared("JudgeBench", model, score_file(path, "judgebench").figures, named)
+def _judgebench(root: Path) -> Iterator[Found]:
+    for path in sorted(root.glob("outputs/*.jsonl")):
+        parts = dict(part.partition("=")[::2] for part in path.stem.split(","))
+        judge, model = parts.get("judge_name"), parts.get("judge_model", path.stem)
+        by_gpt_4o = parts.get("response_model", "").startswith("gpt-4o-")
+        if by_gpt_4o and judge == "reward_model" and model in printed.JUDGEBENCH:
+            named = dict(zip(printed.JUDGEBENCH_COLUMNS, printed.JUDGEBENCH[model], strict=True))
+        elif by_gpt_4o and judge == "arena_hard" and model in printed.JUDGEBENCH_PROMPTED:
+            named = {"overall": printed.JUDGEBENCH_PROMPTED[model]}
+        else:
+            yield LeftOut(source=f"JudgeBench, {path.name}", reason=_NO_ROW)
+            continue
+        yield from _compared("JudgeBench", model, score_file(path, "judgebench").figures, named)
 
 
-def _wildvision(root: Path) -> Iterator[Reproduction]:
-    for model, published in WILDVISION.items():
-        path = root / f"{model}.jsonl"
-        if path.is_file():
-            named = dict(zip(WILDVISION_COLUMNS, published, strict=True))
-            yield from _compared(
-                "WildVision-Bench", model, score_file(path, "wildvision_bench").figures, named
-            )
+def _wildvision(root: Path) -> Iterator[Found]:
+    for path in sorted(root.glob("judgements/*.jsonl")):
+        model = path.stem
+        if model not in printed.WILDVISION:
+            yield LeftOut(source=f"WildVision-Bench, {model}", reason=_NO_ROW)
+            continue
+        named = dict(zip(printed.WILDVISION_COLUMNS, printed.WILDVISION[model], strict=True))
+        if model == printed.WILDVISION_BASELINE:
+            del named["score"]
+            reason = "the baseline's score is set to 50, not computed from its verdicts"
+            yield LeftOut(source=f"WildVision-Bench, {model}, score", reason=reason)
+        yield from _compared("WildVision-Bench", model, score_file(path, "wildvision_bench").figures, named)
 
 
-def _mj_bench(root: Path) -> Iterator[Reproduction]:
+def _mj_bench(root: Path) -> Iterator[Found]:
     """Files of two scores a row, with the verdicts that follow at the threshold in the file's name."""
     for path in sorted(root.glob("**/*.json")):
+        source = str(path.relative_to(root))
         threshold = re.search(r"(\d\.\d+)\.json$", path.name)
-        if threshold:
-            stored_records, _ = mj_bench.read(path)
-            records = [record for record in stored_records if len(record.scores) == 2]
-            called = [mj_bench.called(record.scores, float(threshold[1])) for record in records]
-            stored = [record.verdict for record in records]
-            same = sum(a == b for a, b in zip(called, stored, strict=True))
-            yield from _compared(
-                "MJ-Bench",
-                str(path.relative_to(root)),
-                [
-                    count("verdicts", same, len(records)),
-                    count("ties", called.count(mj_bench.TIE), len(records)),
-                ],
-                {"verdicts": str(len(records)), "ties": str(stored.count(mj_bench.TIE))},
+        if not threshold:
+            reason = "no threshold in its name, so no stored verdicts can be computed again"
+            yield LeftOut(source=f"MJ-Bench, {source}", reason=reason)
+            continue
+        stored_records, _ = mj_bench.read(path)
+        records = [record for record in stored_records if len(record.scores) == 2]
+        if len(records) < len(stored_records):
+            reason = f"{len(stored_records) - len(records)} rows have no two scores"
+            yield LeftOut(source=f"MJ-Bench, {source}", reason=reason)
+        called = [mj_bench.called(record.scores, float(threshold[1])) for record in records]
+        stored = [record.verdict for record in records]
+        same = sum(a == b for a, b in zip(called, stored, strict=True))
+        figures = [
+            count("verdicts", same, len(records)),
+            count("ties", called.count(mj_bench.TIE), len(records)),
+        ]
+        named = {"verdicts": str(len(records)), "ties": str(stored.count(mj_bench.TIE))}
+        yield from _compared("MJ-Bench", source, figures, named)
+
+
+def _mmrb2(root: Path) -> Iterator[Found]:
+    for path in sorted(root.glob("sample_task*.json")):
+        part = path.stem.removeprefix("sample_task")
+        task, published = printed.MMRB2.get(part, ("", ""))
+        data = root / f"{task}_response_only.json"
+        if not published:
+            yield LeftOut(source=f"MMRB2, {path.name}", reason=_NO_ROW)
+        elif not data.is_file():
+            yield LeftOut(source=f"MMRB2, {path.name}", reason=f"its labels, {data.name}, are not beside it")
+        else:
+            table = score_file(path, "mmrb2", data=data)
+            yield from _compared("MMRB2", path.name, table.figures, {task: published})
+
+
+def _pandalm(root: Path) -> Iterator[Found]:
+    data = root / "testset-v1.json"
+    for path in sorted(root.glob("*-testset-v1.json")):
+        if path.name not in printed.PANDALM:
+            yield LeftOut(source=f"PandaLM, {path.name}", reason=_NO_ROW)
+        elif not data.is_file():
+            yield LeftOut(
+                source=f"PandaLM, {path.name}", reason=f"its labels, {data.name}, are not beside it"
             )
+        else:
+            named = dict(zip(printed.PANDALM_COLUMNS, printed.PANDALM[path.name], strict=True))
+            yield from _compared("PandaLM", path.name, score_file(path, "pandalm", data=data).figures, named)
 
 
-def _mmrb2(root: Path) -> Iterator[Reproduction]:
-    for part, (task, published) in MMRB2.items():
-        path, data = root / f"sample_task{part}.json", root / f"{task}_response_only.json"
-        if path.is_file() and data.is_file():
-            yield from _compared(
-                "MMRB2", path.name, score_file(path, "mmrb2", data=data).figures, {task: published}
-            )
-
-
-def _rm_r1(root: Path) -> Iterator[Reproduction]:
+def _rm_r1(root: Path) -> Iterator[Found]:
     """RM-R1's score files: sections from subsets, totals from domains, means from sections."""
-    for folder in sorted(root.glob("*")):
+    for folder in sorted(path for path in root.glob("*") if path.is_dir()):
         yield from _rm_r1_rewardbench(folder / "reward_bench/score_result", folder.name)
         yield from _rm_r1_rm_bench(folder / "RM-Bench/final_result.json", folder.name)
         yield from _rm_r1_rmb(folder / "RMB", folder.name)
 
 
-def _rm_r1_rewardbench(folder: Path, model: str) -> Iterator[Reproduction]:
+def _rm_r1_rewardbench(folder: Path, model: str) -> Iterator[Found]:
     subsets, published = folder / "each_small_section_score.json", folder / "main_score.json"
-    if subsets.is_file() and published.is_file():
-        stored = read_document(published, dict[str, float])
-        ours = {f.name: f for f in score_file(subsets, "rewardbench", "rm_r1").figures}
-        others = {"average": "avg_Result_each_section", "micro": "absoluate_Result"}
-        for name in (*rewardbench.SECTIONS, *others):
-            key = others.get(name, name)
-            yield _one("RewardBench", model, name, stored[key], (ours[name].value or 0.0) / 100)
+    if not (subsets.is_file() and published.is_file()):
+        yield LeftOut(
+            source=f"RewardBench, {model}", reason=f"{subsets.name} and {published.name} are not there"
+        )
+        return
+    stored = read_document(published, dict[str, float])
+    ours = {f.name: f for f in score_file(subsets, "rewardbench", "rm_r1").figures}
+    others = {"average": "avg_Result_each_section", "micro": "absoluate_Result"}
+    for name in (*rewardbench.SECTIONS, *others):
+        yield _one(
+            "RewardBench", model, name, stored, others.get(name, name), (ours[name].value or 0.0) / 100
+        )
 
 
-def _rm_r1_rm_bench(path: Path, model: str) -> Iterator[Reproduction]:
-    if path.is_file():
-        stored = read_document(path, dict[str, float])
-        for name, parts in (
-            ("total of domains", tuple(rm_bench.SIZES)),
-            ("total of difficulties", ("hard_acc", "normal_acc", "easy_acc")),
-        ):
-            yield _one(
-                "RM-Bench", model, name, stored["total_avg_acc"], fmean(stored[part] for part in parts)
-            )
-
-
-def _rm_r1_rmb(folder: Path, model: str) -> Iterator[Reproduction]:
-    """RMB: a best-of-n item counts where the right answer beats all others; the score is a mean of four."""
-    path = folder / "META_RESULT.json"
+def _rm_r1_rm_bench(path: Path, model: str) -> Iterator[Found]:
     if not path.is_file():
+        yield LeftOut(source=f"RM-Bench, {model}", reason=f"{path.name} is not there")
         return
     stored = read_document(path, dict[str, float])
-    for kind, key in (("Pairwise", "Overall_accuracy"), ("BoN", "BoN Final Accuracy")):
-        for aim in ("Helpfulness", "Harmlessness"):
-            scores = folder / f"{kind}_set_{aim}/score_result/Final_score.json"
-            if scores.is_file():
-                overall = read_document(scores, list[dict[str, float]])[0]
-                right, n = (
-                    overall.get("BoN Absolute Number of Correct"),
-                    overall.get("BoN Absolute Total Numbers"),
-                )
-                ours = overall[key] if right is None or n is None else right / n
-                yield _one("RMB", model, f"{kind} {aim}", stored[f"{kind} {aim}"], ours)
-    average = "Accuracy Averaged from Four Sections"
-    yield _one("RMB", model, "average", stored[average], fmean(v for k, v in stored.items() if k != average))
+    total = score_file(path, "rm_bench").value("total") or 0.0
+    yield _one("RM-Bench", model, "total of domains", stored, "total_avg_acc", total / 100)
+    difficulties = [stored[part] for part in rm_bench.DIFFICULTIES if part in stored]
+    yield _one(
+        "RM-Bench", model, "total of difficulties", stored, "total_avg_acc", fmean(difficulties or [0])
+    )
+
+
+def _rm_r1_rmb(folder: Path, model: str) -> Iterator[Found]:
+    """RMB: sections from scenarios, and the mean of the four."""
+    path = folder / "META_RESULT.json"
+    if not path.is_file():
+        yield LeftOut(source=f"RMB, {model}", reason=f"{path.name} is not there")
+        return
+    stored = read_document(path, dict[str, float])
+    ours: list[float] = []
+    for start, section in rmb.SECTIONS.items():
+        scores = folder / f"{start.replace('/', '_')}/score_result/Final_score.json"
+        if scores.is_file():
+            ours.append((score_file(scores, "rmb").value(section) or 0.0) / 100)
+            yield _one("RMB", model, section, stored, section, ours[-1])
+        else:
+            yield LeftOut(source=f"RMB, {model}, {section}", reason=f"{scores.parent} has no {scores.name}")
+    if len(ours) == len(rmb.SECTIONS):
+        yield _one("RMB", model, "average", stored, "Accuracy Averaged from Four Sections", fmean(ours))
 
 
 def _compared(
     benchmark: str, source: str, figures: Sequence[Figure], published: Mapping[str, str]
-) -> Iterator[Reproduction]:
+) -> Iterator[Found]:
     """Our figures beside the published ones of the same names."""
-    for figure in figures:
-        if figure.name in published and figure.value is not None:
-            yield Reproduction(
-                benchmark=benchmark,
-                source=source,
-                figure=figure.name,
-                published=published[figure.name],
-                ours=figure.value,
-            )
+    ours = {figure.name: figure.value for figure in figures}
+    for name, text in published.items():
+        value = ours.get(name)
+        if value is None:
+            reason = "published, but nothing here to compute it from"
+            yield LeftOut(source=f"{benchmark}, {source}, {name}", reason=reason)
+        else:
+            yield Reproduction(benchmark=benchmark, source=source, figure=name, published=text, ours=value)
 
 
-def _one(benchmark: str, source: str, figure: str, published: float, ours: float) -> Reproduction:
-    return Reproduction(
-        benchmark=benchmark, source=source, figure=figure, published=_digits(published), ours=ours
-    )
+def _one(
+    benchmark: str, source: str, figure: str, stored: Mapping[str, float], key: str, ours: float
+) -> Found:
+    if key not in stored:
+        return LeftOut(source=f"{benchmark}, {source}, {figure}", reason=f"the file of totals has no {key!r}")
+    text = _digits(stored[key])
+    return Reproduction(benchmark=benchmark, source=source, figure=figure, published=text, ours=ours)
 
 
 def _digits(value: float) -> str:

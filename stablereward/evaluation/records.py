@@ -18,8 +18,14 @@ from stablereward.types import Failure, Judgement, Row, Vote
 TIE = "tie"
 """Reason of the `Failure` that stands for a verdict "neither is better"."""
 
+EQUAL = "equal scores"
+"""Reason of the `Failure` that stands for scores of which none is higher, which most rules call wrong."""
+
 UNREAD = "unread"
 """Reason of the `Failure` that stands for a stored text without a verdict."""
+
+TIES = (TIE, EQUAL)
+"""Reasons of a vote that names no winner and was read all the same."""
 
 _GIVEN = (0, 1)
 
@@ -52,18 +58,14 @@ def is_own(path: Path) -> bool:
 
 
 def own_rows(path: Path) -> list[Row]:
-    """The rows that `evaluation.rows` wrote. Raises `DataError` for one without a vote."""
-    rows = read(path)
-    empty = next((number for number, row in enumerate(rows, 1) if not row.votes), None)
-    if empty is not None:
-        raise DataError(f"{path}:{empty}: a row without votes; judge it again or leave it out")
-    return rows
+    """The rows that `evaluation.rows` wrote, or `evaluation.bench`. Raises `DataError` as its `parse`."""
+    return read(path)
 
 
 def pair(choices: Sequence[int | str], *, id: str, best: int, category: str = "") -> Row:
     """A row of stored verdicts on two responses, the first in the given order and the second in the reversed.
 
-    A verdict is the index of the winner, whatever was shown first, or `TIE`, or `UNREAD`.
+    A verdict is the index of the winner, whatever was shown first, or `TIE`, `EQUAL` or `UNREAD`.
     """
     orders = (_GIVEN, _GIVEN[::-1])
     votes = tuple(_vote(choice, order) for choice, order in zip(choices, orders, strict=False))
@@ -73,10 +75,29 @@ def pair(choices: Sequence[int | str], *, id: str, best: int, category: str = ""
 def rewarded(path: Path) -> list[int | str]:
     """The verdicts of a file with `rewards: [chosen, rejected]` in each row, as R1-Reward's scripts write it.
 
-    The higher reward wins; equal ones are a tie.
+    The higher reward wins.
     """
-    rewards = [row.rewards for row in read_rows(path, _Rewards)]
-    return [TIE if chosen == rejected else int(chosen < rejected) for chosen, rejected in rewards]
+    return [scored(*row.rewards) for row in read_rows(path, _Rewards)]
+
+
+def scored(first: float, second: float) -> int | str:
+    """The verdict of two scores: the higher one wins, and of equal ones none does."""
+    return EQUAL if first == second else int(first < second)
+
+
+def shared_out(share: object, size: int, *, id: str, category: str, where: str) -> list[Row]:
+    """As many rows as a category has, right and wrong by its published share; at most one is a tie.
+
+    Judges that write earn half a point for a tie, so a share may be of half pairs.
+    Raises `DataError` where it is no share of that many pairs, to six decimals.
+    """
+    value = share if isinstance(share, float | int) and not isinstance(share, bool) else -1.0
+    halves = round(2 * size * value) if 0 <= value <= 1 else -1
+    if halves < 0 or abs(halves / (2 * size) - value) > 1e-6:
+        raise DataError(f"{where}: field {category!r}: {str(share)[:40]} is no share of {size} pairs")
+    right, tied = divmod(halves, 2)
+    verdicts = [0] * right + [TIE] * tied + [1] * (size - right - tied)
+    return [pair([one], id=f"{id}/{i}", best=0, category=category) for i, one in enumerate(verdicts)]
 
 
 def judged_rows(path: Path, classes: Sequence[str], tie: str) -> list[Judged]:
@@ -103,7 +124,7 @@ def judged_rows(path: Path, classes: Sequence[str], tie: str) -> list[Judged]:
 
 def is_tie(one: Vote) -> bool:
     """Whether the vote has valid opinions but no winner."""
-    return one.choice is None and (bool(one.judgements) or any(f.reason == TIE for f in one.failures))
+    return one.choice is None and (bool(one.judgements) or any(f.reason in TIES for f in one.failures))
 
 
 def _vote(choice: int | str, order: tuple[int, ...]) -> Vote:

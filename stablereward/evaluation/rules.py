@@ -6,7 +6,7 @@ A rule differs from another in what a vote is worth, in particular one without a
 from collections.abc import Callable, Sequence
 
 from stablereward.evaluation.metrics import summarise
-from stablereward.evaluation.records import TIE, is_tie
+from stablereward.evaluation.records import EQUAL, TIES, is_tie
 from stablereward.evaluation.tables import Figure, mean, share
 from stablereward.types import Failure, Row
 
@@ -32,6 +32,12 @@ def half(row: Row) -> list[float]:
     ]
 
 
+def half_for_words(row: Row) -> list[float]:
+    """As `half` for a judge that writes; equal scores, of which a scorer made no verdict, are wrong."""
+    equal = [any(failure.reason == EQUAL for failure in one.failures) for one in row.votes]
+    return [0.0 if level else points for level, points in zip(equal, half(row), strict=True)]
+
+
 def right_shown_first(row: Row) -> list[float]:
     """Only the vote that was given while the right response stood first."""
     return [points for points, first in zip(strict(row), _right_first(row), strict=True) if first]
@@ -48,7 +54,7 @@ def accuracy(name: str, rows: Sequence[Row], worth: Worth = strict) -> Figure:
     return share(
         name,
         [points for row in rows for points in worth(row)],
-        unread=sum(failure.reason != TIE for one in votes for failure in one.failures),
+        unread=sum(failure.reason not in TIES for one in votes for failure in one.failures),
         ties=sum(map(is_tie, votes)),
     )
 
@@ -84,7 +90,7 @@ def stablereward(rows: Sequence[Row]) -> tuple[Figure, ...]:
         accuracy("right answer shown first", rows, right_shown_first),
         accuracy("right answer shown later", rows, right_shown_later),
         *(Figure(name=name, value=100 * value) for name, value in order.items() if value is not None),
-        share("no verdict", [float(isinstance(o, Failure) and o.reason != TIE) for o in opinions]),
+        share("no verdict", [float(isinstance(o, Failure) and o.reason not in TIES) for o in opinions]),
     )
 
 

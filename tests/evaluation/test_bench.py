@@ -119,7 +119,7 @@ def test_the_rows_are_ordinary_rows(tmp_path: Path) -> None:
 def test_a_line_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"id": "1"}\n')
-    with pytest.raises(DataError, match=r"rows.jsonl:1: not a judged pair"):
+    with pytest.raises(DataError, match=r"rows.jsonl:1: not a row of an evaluation"):
         judge_all(always_first, PAIRS, path)
 
 

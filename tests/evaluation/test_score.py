@@ -72,7 +72,8 @@ def test_rows_without_votes_or_of_other_sizes_are_refused(tmp_path: Path) -> Non
     with pytest.raises(DataError, match=r"rows.jsonl:1: a row without votes"):
         score_file(path, "vl_rewardbench")
     path.unlink()
-    append([Row(id="1", category="", best=3, votes=(vote([Judgement(choice=3)], 4),))], path)
+    four = vote([Judgement(choice=3, order=(0, 1, 2, 3))], 4)
+    append([Row(id="1", category="", best=3, votes=(four,))], path)
     with pytest.raises(DataError, match="rows that are not of 2 responses"):
         score_file(path, "mj_bench")
 

@@ -16,7 +16,8 @@ from types import MappingProxyType
 from typing import Generic, Protocol, TypeVar
 
 from stablereward.errors import ConfigError, DataError
-from stablereward.evaluation.records import Judged
+from stablereward.evaluation.media import UNBALANCED
+from stablereward.evaluation.records import Judged, is_own
 from stablereward.evaluation.rules import stablereward
 from stablereward.evaluation.tables import Figure, Table
 from stablereward.types import Preference, Row
@@ -72,6 +73,8 @@ class Benchmark(Generic[R]):
     `load`      its pairs; None where there is nothing that a judge could get right or wrong
     `read`      a file of judgements, with the benchmark's own where it has no labels → records, notes
     `releases`  content hashes (`fingerprint`) of the releases known, with their names
+    `pictures`  whether the responses are pictures, which keep their places when the order is changed
+    `ids_repeat`  whether items may share an id
     """
 
     name: str
@@ -81,6 +84,13 @@ class Benchmark(Generic[R]):
     read: Callable[[Path, Path | None], tuple[list[R], tuple[str, ...]]]
     load: Loader | None = None
     releases: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    pictures: bool = False
+    ids_repeat: bool = False
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What bears on every judge that is measured here by this package, whatever its data."""
+        return (UNBALANCED,) if self.pictures else ()
 
     def score(
         self, path: Path, *, rule: str | None = None, map: str | None = None, data: Path | None = None
@@ -94,6 +104,10 @@ class Benchmark(Generic[R]):
         stored, notes = self.read(path, data)
         if not stored:
             raise DataError(f"{path}: holds no judgements")
+        if is_own(path):
+            notes += self.cautions
+        elif not self.ids_repeat:
+            notes += _repeated(stored)
         records = [replace(r, category=used_map.category(r.id, r.category)) for r in stored]
         return Table(
             benchmark=self.name,
@@ -139,6 +153,14 @@ def find(name: str) -> AnyBenchmark:
     return benchmark
 
 
+def cautions(name: str) -> tuple[str, ...]:
+    """The benchmark's `cautions`; none for a name that is no benchmark's, such as the toy world's."""
+    try:
+        return find(name).cautions
+    except ConfigError:
+        return ()
+
+
 def named(kind: str, name: str | None, choices: Mapping[str, N], benchmark: str) -> tuple[str, N]:
     """The choice of that name, or the first. Raises `ConfigError` with the nearest name."""
     name = next(iter(choices)) if name is None else name
@@ -159,6 +181,15 @@ def size_notes(counts: Mapping[str, int], used: CategoryMap) -> tuple[str, ...]:
     absent = ", ".join(n for n in used.sizes if n not in counts)
     found = [*short, *more, *([f"nothing of {absent}"] if absent else [])]
     return (f"not the whole benchmark as known here: {'; '.join(found)}",) if used.sizes and found else ()
+
+
+def _repeated(records: Sequence[Row | Judged]) -> tuple[str, ...]:
+    times = Counter((record.category, record.id) for record in records)
+    again = [(category, id) for (category, id), n in times.items() if n > 1]
+    if not again:
+        return ()
+    more = sum(times.values()) - len(times)
+    return (f"{more} judgements repeat the id of an earlier one, {again[0][1]!r} first, and count again",)
 
 
 def _sizes(records: Sequence[Row | Judged]) -> Counter[str]:

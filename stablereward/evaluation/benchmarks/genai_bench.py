@@ -157,4 +157,5 @@ BENCHMARK = Benchmark[Judged](
     maps={"official": CategoryMap(about="the task, from the folders of the path", sizes=TASKS)},
     read=read,
     load=load,
+    pictures=True,
 )

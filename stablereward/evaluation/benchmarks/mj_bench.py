@@ -134,4 +134,5 @@ BENCHMARK = Benchmark[Judged](
     maps={"official": CategoryMap(about="none: a file holds one kind of pairs")},
     read=read,
     load=load,
+    pictures=True,
 )

@@ -102,4 +102,5 @@ BENCHMARK = Benchmark[Row](
     read=read,
     load=load,
     releases={"6bfb13b4266ea8af": "170 pairs of 2025"},
+    ids_repeat=True,
 )

@@ -158,4 +158,5 @@ BENCHMARK = Benchmark[Row](
     },
     read=read,
     load=load,
+    pictures=True,
 )

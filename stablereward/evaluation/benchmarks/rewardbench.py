@@ -4,17 +4,17 @@ A section is a weighted mean of its subsets, and the weights are not the subsets
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from math import isfinite
 from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import JsonValue
+from pydantic import BaseModel, BeforeValidator, FiniteFloat, JsonValue
 
 from stablereward.data.preferences import read_preferences
 from stablereward.errors import DataError
 from stablereward.evaluation.benchmarks import STABLEREWARD, Benchmark, CategoryMap, Rule
-from stablereward.evaluation.files import fields, read_document, unknown_form
-from stablereward.evaluation.records import is_own, own_rows, pair
-from stablereward.evaluation.rules import Worth, accuracy, categories, half, strict
+from stablereward.evaluation.files import fields, read_document, read_table, unknown_form
+from stablereward.evaluation.records import UNREAD, is_own, own_rows, pair, scored, shared_out
+from stablereward.evaluation.rules import Worth, accuracy, categories, half_for_words, strict
 from stablereward.evaluation.tables import Figure, mean
 from stablereward.types import Preference, Row
 
@@ -69,27 +69,81 @@ def load(path: Path, *, images_root: Path | None = None, require_images: bool = 
     )
 
 
-def read(path: Path, data: Path | None = None) -> tuple[list[Row], tuple[str, ...]]:
-    """This package's rows, or a file of subset accuracies, `{"alpacaeval-easy": 0.94, …}`.
+def _alone(score: object) -> object:
+    """Some reward models give a list of one score."""
+    return score[0] if isinstance(score, list) and len(score) == 1 else score
 
-    Accuracies become as many right and wrong rows, which they must equal to six decimals.
+
+Score = Annotated[FiniteFloat | None, BeforeValidator(_alone)]
+
+
+class _Scored(BaseModel):
+    """A row of what the authors' scripts save: `results` is 1, 0, or 0.5 where a judge named no winner."""
+
+    id: int | str = ""
+    subset: str = ""
+    results: Literal[0, 0.5, 1]
+    scores_chosen: Score = None
+    scores_rejected: Score = None
+
+
+def read(path: Path, data: Path | None = None) -> tuple[list[Row], tuple[str, ...]]:
+    """This package's rows, the authors' rows with `results`, or subset accuracies.
+
+    Rows may stand in columns, as in the authors' eval-set-scores. Those of the `rewardbench` command name no
+    subsets: they are then taken from `data`, the benchmark's own file, row by row.
+    Accuracies become as many right, tied and wrong rows, see `shared_out`.
     """
     if is_own(path):
         return own_rows(path), ()
-    if not set(SIZES) <= fields(path):
-        raise unknown_form(path, "this package's rows and {" + ", ".join(SIZES) + "}")
-    found = read_document(path, dict[str, JsonValue])
-    return [row for name, size in SIZES.items() for row in _expanded(name, found[name], size, path)], (
-        "made of subset accuracies, so nothing is known of unread verdicts and ties",
-    )
+    found = fields(path)
+    if "results" in found:
+        return _read_scored(path, data)
+    if "extra_results" in found:
+        accuracies = read_document(path, _Summary).extra_results
+    elif set(SIZES) <= found:
+        accuracies = read_document(path, dict[str, JsonValue])
+    else:
+        raise unknown_form(path, "this package's rows, {results, subset} and {" + ", ".join(SIZES) + "}")
+    rows = [
+        row
+        for name, size in SIZES.items()
+        for row in shared_out(accuracies.get(name), size, id=name, category=name, where=str(path))
+    ]
+    return rows, ("made of subset accuracies, so nothing is known of unread verdicts and ties",)
 
 
-def _expanded(name: str, accuracy: JsonValue, size: int, path: Path) -> list[Row]:
-    value = accuracy if isinstance(accuracy, float | int) and isfinite(accuracy) else -1.0
-    right = round(value * size)
-    if not 0 <= right <= size or abs(right / size - value) > 1e-6:
-        raise DataError(f"{path}: field {name!r}: {accuracy!r} is no share of {size} pairs")
-    return [pair([int(i >= right)], id=f"{name}/{i}", best=0, category=name) for i in range(size)]
+class _Summary(BaseModel):
+    """What the `rewardbench` command writes beside its rows."""
+
+    extra_results: dict[str, JsonValue]
+
+
+def _read_scored(path: Path, data: Path | None) -> tuple[list[Row], tuple[str, ...]]:
+    stored = read_table(path, _Scored, "results")
+    subsets = [row.subset for row in stored]
+    if not all(subsets):
+        if data is None:
+            raise DataError(
+                f"{path}: its rows name no subset; name the benchmark's own file too, whose rows are in the "
+                "same order"
+            )
+        subsets = [row.category for row in load(data)]
+        if len(subsets) != len(stored):
+            raise DataError(f"{path}: has {len(stored)} rows, where {data} has {len(subsets)}")
+    rows = [
+        pair([_verdict(one)], id=str(one.id), best=0, category=subset)
+        for one, subset in zip(stored, subsets, strict=True)
+    ]
+    apart = sum((_verdict(one) == 0) != (one.results == 1) for one in stored if one.results != 0.5)
+    return rows, (f"{apart} stored results differ from what their scores say",) if apart else ()
+
+
+def _verdict(row: _Scored) -> int | str:
+    """What the scores say, or the stored result where there are none; 0.5 is a verdict that was not read."""
+    if row.scores_chosen is not None and row.scores_rejected is not None:
+        return scored(row.scores_chosen, row.scores_rejected)
+    return UNREAD if row.results == 0.5 else int(row.results == 0)
 
 
 def _sections(rows: Sequence[Row], worth: Worth, weights: Mapping[str, int]) -> tuple[Figure, ...]:
@@ -113,7 +167,7 @@ def _weighted(
 
 
 def _generative(rows: Sequence[Row]) -> tuple[Figure, ...]:
-    return _sections(rows, half, OFFICIAL_WEIGHTS)
+    return _sections(rows, half_for_words, OFFICIAL_WEIGHTS)
 
 
 def _scalar(rows: Sequence[Row]) -> tuple[Figure, ...]:
@@ -126,11 +180,11 @@ def _rm_r1(rows: Sequence[Row]) -> tuple[Figure, ...]:
 
 RULES: Mapping[str, Rule[Row]] = {
     "official": Rule(
-        "for judges that write: unread and tied worth one half; sections weighted by the authors' constants: "
+        "unread and tied worth one half, equal scores wrong; sections weighted by the authors' constants: "
         "math-prm 984 of 447, xstest refuse 250 of 154, respond 154 of 250; average of sections",
         _generative,
     ),
-    "scalar": Rule("for scores: equal scores wrong; sections and average as in official", _scalar),
+    "scalar": Rule("unread, tied and equal wrong; sections and average as in official", _scalar),
     "rm_r1": Rule("unread and tied wrong; sections weighted by size, but math-prm 984 of 447", _rm_r1),
     "stablereward": STABLEREWARD,
 }

@@ -4,15 +4,16 @@ Judges that write see the four in an order drawn from the content (`evaluation.p
 neither a second run nor another order of rows changes a score.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from math import tanh
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, FiniteFloat
+from pydantic import BaseModel, BeforeValidator, Field, FiniteFloat, PositiveInt, model_validator
 
 from stablereward.evaluation.benchmarks import Benchmark, CategoryMap, Rule
-from stablereward.evaluation.files import fields, read_rows, unknown_form
+from stablereward.evaluation.files import fields, read_rows, read_table, unknown_form
 from stablereward.evaluation.records import Judged, is_own, own_rows
 from stablereward.evaluation.tables import Figure, mean, share
 from stablereward.types import Preference
@@ -40,10 +41,24 @@ def _flat(scores: object) -> object:
 
 
 class _Scored(BaseModel):
+    """A row of what the authors' scripts save; one without scores has the points that it earned."""
+
     id: int | str
     subset: str
-    scores: Annotated[tuple[FiniteFloat, ...], BeforeValidator(_flat)]
-    num_correct: int = 1
+    scores: Annotated[tuple[FiniteFloat, ...] | None, BeforeValidator(_flat)] = None
+    num_correct: PositiveInt | None = None
+    results: Annotated[float, Field(ge=0, le=1)] | None = None
+
+    @model_validator(mode="after")
+    def _has_points(self) -> Self:
+        if self.scores is None and self.results is None:
+            raise ValueError("neither scores nor results")
+        if self.scores is not None and len(self.scores) <= (self.num_correct or 1):
+            raise ValueError("needs scores of the right answers and of a wrong one")
+        tied = subset("", self.subset) == TIES
+        if tied and (self.scores is None or not re.fullmatch(r"(ref|tied):\d+", str(self.id))):
+            raise ValueError("an item of Ties needs scores and an id as ref:7 or tied:7")
+        return self
 
 
 def subset(id: str, stored: str) -> str:
@@ -64,7 +79,11 @@ def load(path: Path, *, images_root: Path | None = None, require_images: bool = 
 
 
 def read(path: Path, data: Path | None = None) -> tuple[list[Judged], tuple[str, ...]]:
-    """This package's rows, or `{id, subset, scores, num_correct}` with the scores of right answers first."""
+    """This package's rows, or the authors' `{id, subset, scores, num_correct}`, right answers first.
+
+    Rows may stand in columns, as in the authors' eval-set-scores. Judges that write have `results` in
+    place of scores: 1, 0, 1/k for a top rating shared with k - 1 others.
+    """
     if is_own(path):
         return [
             Judged(
@@ -76,17 +95,23 @@ def read(path: Path, data: Path | None = None) -> tuple[list[Judged], tuple[str,
             for row in own_rows(path)
             for one in row.votes
         ], ()
-    if not {"id", "subset", "scores"} <= fields(path):
-        raise unknown_form(path, "this package's rows and {id, subset, scores, num_correct}")
+    if not {"id", "subset"} <= fields(path) or not {"scores", "results"} & fields(path):
+        raise unknown_form(path, "this package's rows and {id, subset, scores or results, num_correct}")
     return [
         Judged(
             id=str(row.id),
             category=subset("", row.subset),
-            scores=row.scores,
-            num_right=row.num_correct,
+            scores=row.scores if row.scores is not None else _shared_top(row.results or 0.0),
+            verdict=None if row.results in (None, 0.25) else RIGHT if row.results else WRONG,
+            num_right=row.num_correct or 1,
         )
-        for row in read_rows(path, _Scored)
+        for row in read_table(path, _Scored, "id")
     ], ()
+
+
+def _shared_top(result: float) -> tuple[float, ...]:
+    """The scores that earn 1/k, k equal ones; none where a verdict alone earns the result."""
+    return () if result in (0, 0.25, 1) else (0.0,) * round(1 / result)
 
 
 def points(record: Judged) -> float:
@@ -103,6 +128,7 @@ def ties_score(records: Sequence[Judged]) -> float:
     0.3 A_tied + 0.3 A_ref + 0.2 E[g_tied > s] + 0.2 E[min(g_ref, g_tied) > s] + 0.01 E[tanh(min(…)/s - 1)],
     with g the lowest right score minus the highest wrong one, s the spread of the right scores of the tied
     item, A the share of items with g > 0. An item "tied:7" has a reference "ref:7" with one right answer.
+    Items of no spread are left out of the last mean, as in the authors' `rewardbench` 0.1.4.
     """
     gaps = {record.id: _gap(record) for record in records}
     spreads = {record.id: _spread(record) for record in records}
@@ -116,7 +142,7 @@ def ties_score(records: Sequence[Judged]) -> float:
         + 0.30 * _mean([float(gap > 0) for gap in ref.values()])
         + 0.20 * _mean([float(gap > spread) for gap, _, spread in both])
         + 0.20 * _mean([float(least > spread) for _, least, spread in both])
-        + 0.01 * _mean([_margin(least, spread) for _, least, spread in both])
+        + 0.01 * _mean([tanh(least / spread - 1) for _, least, spread in both if spread > 0])
     )
 
 
@@ -127,13 +153,6 @@ def _gap(record: Judged) -> float:
 def _spread(record: Judged) -> float:
     right = record.scores[: record.num_right]
     return max(right) - min(right)
-
-
-def _margin(least: float, spread: float) -> float:
-    """tanh(least / spread - 1); its limit where the spread is 0, and 0 where both are."""
-    if spread == 0:
-        return float(least > 0) - float(least < 0)
-    return tanh(least / spread - 1)
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -147,7 +166,7 @@ def _official(records: Sequence[Judged]) -> tuple[Figure, ...]:
         if name != TIES:
             unread = sum(record.verdict is None and not record.scores for record in some)
             figures.append(share(name, [points(record) for record in some], unread=unread))
-        elif all(record.scores for record in some):
+        elif all(record.scores for record in some):  # a judge that only names a winner has none
             figures.append(Figure(name=name, value=100 * ties_score(some), n=len(some)))
     return (*figures, mean("average", figures))
 

@@ -10,8 +10,8 @@ from pydantic import BaseModel, FiniteFloat
 
 from stablereward.errors import DataError
 from stablereward.evaluation.benchmarks import STABLEREWARD, Benchmark, CategoryMap, Rule
-from stablereward.evaluation.files import fields, read_rows, unknown_form
-from stablereward.evaluation.records import TIE, is_own, own_rows, pair
+from stablereward.evaluation.files import fields, read_document, read_rows, unknown_form
+from stablereward.evaluation.records import is_own, own_rows, pair, scored, shared_out
 from stablereward.evaluation.rules import accuracy, categories
 from stablereward.evaluation.tables import Figure, mean
 from stablereward.types import Preference, Row
@@ -20,6 +20,8 @@ STYLES = ("concise", "detailed", "markdown")
 SIZES = {"chat": 129, "code": 228, "math": 529, "safety": 441}
 """Items per domain; each is nine pairs."""
 
+_WHOLE = "of the domain's share"
+DIFFICULTIES = ("hard_acc", "normal_acc", "easy_acc")
 _DOMAINS = {"alpacaeval": "chat", "safety-refuse": "safety", "safety-response": "safety"}
 
 
@@ -63,14 +65,21 @@ def load(path: Path, *, images_root: Path | None = None, require_images: bool = 
 
 
 def read(path: Path, data: Path | None = None) -> tuple[list[Row], tuple[str, ...]]:
-    """This package's rows on `load`, or `{id, score_chosen[3], score_rejected[3]}`, concise to markdown."""
+    """This package's rows on `load`, `{id, score_chosen[3], score_rejected[3]}`, or domains' shares.
+
+    Scores go from concise to markdown. A file of results, `{chat, code, math, safety, total_avg_acc, …}`,
+    tells how many pairs of a domain are right, not which: rows made of it name no styles.
+    """
     if is_own(path):
         return own_rows(path), ()
+    if {*SIZES, "total_avg_acc"} <= fields(path):
+        return _read_result(path)
     if not {"id", "score_chosen", "score_rejected"} <= fields(path):
-        raise unknown_form(path, "this package's rows and {id, score_chosen, score_rejected}")
+        known = "this package's rows, {id, score_chosen, score_rejected} and {chat, code, …, total_avg_acc}"
+        raise unknown_form(path, known)
     return [
         pair(
-            [TIE if chosen == rejected else int(chosen < rejected)],
+            [scored(chosen, rejected)],
             id=f"{row.id}:{STYLES[i]}:{STYLES[j]}",
             best=0,
             category=domain(row.domain or row.subset, path),
@@ -79,6 +88,21 @@ def read(path: Path, data: Path | None = None) -> tuple[list[Row], tuple[str, ..
         for i, chosen in enumerate(row.score_chosen)
         for j, rejected in enumerate(row.score_rejected)
     ], ()
+
+
+def _read_result(path: Path) -> tuple[list[Row], tuple[str, ...]]:
+    stored = read_document(path, dict[str, FiniteFloat])
+    rows = [
+        row
+        for name, items in SIZES.items()
+        for row in shared_out(stored[name], 9 * items, id=_WHOLE, category=name, where=str(path))
+    ]
+    parts = [100 * stored[name] for name in DIFFICULTIES if name in stored]
+    told = ", ".join(f"{part:.2f}" for part in parts)
+    return rows, (
+        "made of the domains' accuracies, so which pairs are right is not known and hard, normal and easy "
+        f"cannot be counted; the file says {told or 'nothing of them'}",
+    )
 
 
 def difficulty(row: Row) -> str:
@@ -94,16 +118,20 @@ def difficulty(row: Row) -> str:
 def _official(rows: Sequence[Row]) -> tuple[Figure, ...]:
     domains = {name: _by_difficulty(name, some) for name, some in categories(rows).items()}
     columns = list(zip(*domains.values(), strict=True))
-    return (
+    figures = (
         *(figures[0] for figures in domains.values()),
         mean("total", columns[0]),
         *(mean(name, column) for name, column in zip(("hard", "normal", "easy"), columns[1:], strict=True)),
         *(figure for figures in domains.values() for figure in figures[1:]),
     )
+    return tuple(figure for figure in figures if figure.value is not None)
 
 
 def _by_difficulty(name: str, rows: Sequence[Row]) -> tuple[Figure, ...]:
     """The domain's mean of hard, normal and easy, which are as many pairs each, then the three."""
+    if all(row.id.startswith(_WHOLE) for row in rows):
+        unknown = [Figure(name=f"{name} {one}", value=None) for one in ("hard", "normal", "easy")]
+        return accuracy(name, rows), *unknown
     each = {one: [row for row in rows if difficulty(row) == one] for one in ("hard", "normal", "easy")}
     parts = [accuracy(f"{name} {one}", some) for one, some in each.items()]
     return mean(name, parts), *parts

@@ -148,4 +148,5 @@ BENCHMARK = Benchmark[Judged](
     maps={"official": CategoryMap(about="the aspect that was asked for")},
     read=read,
     load=load,
+    pictures=True,
 )

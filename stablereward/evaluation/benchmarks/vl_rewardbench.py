@@ -178,4 +178,5 @@ BENCHMARK = Benchmark[Row](
     read=read,
     load=load,
     releases={"3b6c2a98d23073c3": "1,250 pairs of 2025"},
+    ids_repeat=True,
 )

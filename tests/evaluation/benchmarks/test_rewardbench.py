@@ -33,7 +33,7 @@ def test_weights_by_hand(tmp_path: Path) -> None:
 
 def test_a_share_that_is_no_number_of_pairs_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "scores.json"
-    for value in (0.005, 2, "high", float("nan")):
+    for value in (0.003, 2, True, "high", float("nan")):
         path.write_text(json.dumps({**dict.fromkeys(SIZES, 1.0), "alpacaeval-easy": value}))
         with pytest.raises(DataError, match=r"field 'alpacaeval-easy': .* is no share of 100 pairs"):
             BENCHMARK.score(path)

@@ -56,7 +56,13 @@ def test_the_ties_score_by_hand() -> None:
 
 def test_equal_right_scores_have_no_spread() -> None:
     good = [item("tied:1", 5, 5, 1, right=2), item("ref:1", 5, 1)]
-    assert ties_score(good) == pytest.approx(1.01)
+    assert ties_score(good) == pytest.approx(1.0)
+    # A little spread far below the gap is worth the whole last hundredth.
+    near = [item("tied:1", 5, 5 - 1e-3, 1, right=2), item("ref:1", 5, 1)]
+    assert ties_score(near) == pytest.approx(1.01)
+    assert ties_score([*good, item("tied:2", 6, 5, 3, right=2), item("ref:2", 4, 2)]) == pytest.approx(
+        1 + 0.01 * tanh(2 / 1 - 1)
+    )
     level = [item("tied:1", 5, 5, 5, right=2), item("ref:1", 5, 5)]
     assert ties_score(level) == 0.0
 
@@ -73,8 +79,8 @@ def test_a_file_of_scores(tmp_path: Path) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     table = BENCHMARK.score(path)
     assert [table.value(name) for name in ("Math", "Focus")] == [75.0, 0.0]
-    assert table.value("Ties") == pytest.approx(101.0)
-    assert table.value("average") == pytest.approx(176 / 3)
+    assert table.value("Ties") == pytest.approx(100.0)
+    assert table.value("average") == pytest.approx(175 / 3)
 
 
 def test_the_right_answers_come_first(tmp_path: Path) -> None:
