@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import test_cli
 from loopback import Reply, Request, says
+from PIL import Image
 from test_cli import ASK, Command, Serve, one_line
 
+from stablereward.evaluation.media import UNBALANCED
 from tests.policies.test_reward_model import make
 
 command = test_cli.command
@@ -162,3 +164,40 @@ def test_a_mistake_is_one_line(
     (tmp_path / "file").touch()
     ended, out, errors = command("bench", "--benchmark", *arguments)
     assert (ended, out) == (code, "") and said in one_line(errors)
+
+
+def pictures(folder: Path) -> Path:
+    """Two votes on generated images, in MJ-Bench's form, with their images."""
+    rows = [
+        {"id": i, "caption": f"a cat {i}", "image0": "a.png", "image1": "b.png", "label": i} for i in range(2)
+    ]
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (32, 32)).save(folder / name)
+    data = folder / "pairs.json"
+    data.write_text(json.dumps(rows))
+    return data
+
+
+def test_where_responses_are_pictures_the_output_says_that_position_is_not_balanced(
+    command: Command, serve: Serve, tmp_path: Path
+) -> None:
+    ask = (
+        "bench",
+        "--benchmark",
+        "mj_bench",
+        "--data",
+        pictures(tmp_path),
+        "--server",
+        serve(second).base_url,
+    )
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        code, out, _ = command(*ask, "--server-model", folder.name, "--output", folder)
+        assert code == 0 and f"Note: {UNBALANCED}" in out
+        assert UNBALANCED in (folder / "table.html").read_text()
+        assert UNBALANCED in json.loads((folder / "table.json").read_text())["notes"]
+    code, out, _ = command("compare", *folders)
+    assert code == 0 and f"Note: {UNBALANCED}" in out
+    assert UNBALANCED in (tmp_path / "comparison.html").read_text()
+    code, out, _ = command("score", folders[0] / "rows.jsonl", "--benchmark", "mj_bench")
+    assert code == 0 and f"Note: {UNBALANCED}" in out

@@ -58,6 +58,7 @@ def test_published_figures_are_computed_again_and_a_difference_is_an_error(
 ) -> None:
     code, out, errors = command("score", "--reproduce", SHARED)
     assert (code, errors) == (0, "") and out.startswith("200 of 200 published figures agree.")
+    assert "Left out: vlrmbench: no published figures are known here" in out
     source = "genai_bench/results/image_edition/llava"
     shutil.copytree(SHARED / source, tmp_path / source)
     file = tmp_path / source / "pairwise.jsonl"
@@ -74,6 +75,23 @@ def test_a_published_file_in_its_own_form_is_scored(command: Command) -> None:
     data = SHARED / "mmrb2/t2i_response_only.json"
     code, out, _ = command("score", file, "--benchmark", "MMRB2", "--data", data)
     assert code == 0 and "53.20 %" in out
+
+
+def test_a_folder_of_judgements_is_scored_file_by_file(command: Command, tmp_path: Path) -> None:
+    judged = {"pair_id": "a", "source": "livecodebench", "label": "A>B", "judgments": [{"decision": "A>B"}]}
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(judged) + "\n")
+    (tmp_path / "c.jsonl").write_text("{}\n")
+    code, out, errors = command("score", tmp_path, "--benchmark", "judgebench")
+    assert (code, errors) == (0, "")
+    assert [out.count(f"**JudgeBench**, {tmp_path / name}.jsonl") for name in "ab"] == [1, 1]
+    assert f"Left out: {tmp_path / 'c.jsonl'}: holds no JSON objects" in out
+    whole = json.loads(command("score", tmp_path, "--benchmark", "judgebench", "--json")[1])
+    assert [table["figures"][0]["value"] for table in whole["tables"]] == [100.0, 100.0]
+    assert len(whole["left_out"]) == 1
+    (tmp_path / "d").mkdir()
+    code, out, errors = command("score", tmp_path / "d", "--benchmark", "judgebench")
+    assert (code, out) == (3, "") and "none of its 0 files can be scored" in one_line(errors)
 
 
 @pytest.mark.parametrize(

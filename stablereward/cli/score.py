@@ -1,5 +1,7 @@
 """`stablereward score`: judgements and figures that others published, under a rule that is named."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +13,8 @@ from stablereward.errors import ConfigError, DataError, StableRewardError
 
 def score(
     file: Annotated[
-        Path | None, typer.Argument(help="Judgements: this package's rows, or the benchmark's own form.")
+        Path | None,
+        typer.Argument(help="Judgements, this package's rows or the benchmark's own form; or a folder."),
     ] = None,
     benchmark: Annotated[
         str | None, typer.Option(metavar="NAME", help="As its authors write it, or as docs/benchmarks.md.")
@@ -49,8 +52,26 @@ def score(
         from stablereward.evaluation.score import score_file
         from stablereward.evaluation.tables import to_json, to_markdown
 
-        table = score_file(file, benchmark, rule, category_map, data=data)
-        print(to_json(table) if as_json else printable(to_markdown(table)))
+        if file.is_dir():
+            print(_folder(file, benchmark, rule, category_map, data, as_json))
+        else:
+            table = score_file(file, benchmark, rule, category_map, data=data)
+            print(to_json(table) if as_json else printable(to_markdown(table)))
+
+
+def _folder(
+    folder: Path, benchmark: str, rule: str | None, category_map: str | None, data: Path | None, as_json: bool
+) -> str:
+    """A table for each file in it, then what was left out; as JSON one object of both."""
+    from stablereward.evaluation.score import score_folder
+    from stablereward.evaluation.tables import to_markdown
+
+    tables, left_out = score_folder(folder, benchmark, rule, category_map, data=data)
+    if as_json:
+        whole = {"tables": [asdict(table) for table in tables], "left_out": left_out}
+        return json.dumps(whole, ensure_ascii=False, indent=2)
+    parts = [to_markdown(table) for table in tables] + [f"Left out: {reason}" for reason in left_out]
+    return printable("\n\n".join(parts))
 
 
 def _audit(benchmark: str, figures: str, as_json: bool) -> str:

@@ -68,11 +68,6 @@ WILDVISION = {
 WILDVISION_COLUMNS = ("score", "win rate", "reward", "much better", "better", "tie", "worse", "much worse")
 WILDVISION_BASELINE = "claude-3-sonnet-20240229"
 
-PANDALM = {"gpt-3.5-turbo-testset-v1.json": ("71.07", "58.79", "57.36", "57.55")}
-"""PandaLM's README, columns as in `PANDALM_COLUMNS`."""
-
-PANDALM_COLUMNS = ("accuracy", "precision", "recall", "F1")
-
 MMRB2 = {"1_image": ("t2i", "53.20"), "2_edit": ("edit", "55.50"), "3_interleaved": ("interleaved", "57.50")}
 MMRB2 |= {"4_reasoning": ("reasoning", "47.50")}
 """The README's figures for the sample judgements: part of the file name → the task's file, accuracy."""

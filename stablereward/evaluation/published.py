@@ -211,17 +211,8 @@ def _mmrb2(root: Path) -> Iterator[Found]:
 
 
 def _pandalm(root: Path) -> Iterator[Found]:
-    data = root / "testset-v1.json"
     for path in sorted(root.glob("*-testset-v1.json")):
-        if path.name not in printed.PANDALM:
-            yield LeftOut(source=f"PandaLM, {path.name}", reason=_NO_ROW)
-        elif not data.is_file():
-            yield LeftOut(
-                source=f"PandaLM, {path.name}", reason=f"its labels, {data.name}, are not beside it"
-            )
-        else:
-            named = dict(zip(printed.PANDALM_COLUMNS, printed.PANDALM[path.name], strict=True))
-            yield from _compared("PandaLM", path.name, score_file(path, "pandalm", data=data).figures, named)
+        yield LeftOut(source=f"PandaLM, {path.name}", reason=_NO_ROW)
 
 
 def _rm_r1(root: Path) -> Iterator[Found]:

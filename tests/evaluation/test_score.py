@@ -1,5 +1,6 @@
 """Scoring a file under a rule and a map."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from stablereward.evaluation.benchmarks.vl_rewardbench import load
 from stablereward.evaluation.evaluate import evaluate
 from stablereward.evaluation.records import pair
 from stablereward.evaluation.rows import append
-from stablereward.evaluation.score import score_file
+from stablereward.evaluation.score import score_file, score_folder
 from stablereward.judges.controls import always_first
 from stablereward.judges.voting import vote
 from stablereward.types import Judgement, Row
@@ -88,3 +89,25 @@ def test_always_first_on_the_real_rows(shared: Callable[[str], Path], tmp_path: 
     assert not both.notes
     assert [chosen_first.value(name) for name in ("overall", "macro")] == [100.0, 100.0]
     assert [both.value(name) for name in ("overall", "macro")] == [50.0, 50.0]
+
+
+def test_a_folder_is_a_table_a_file_and_the_rest_is_named(tmp_path: Path) -> None:
+    judged = {"pair_id": "a", "source": "livecodebench", "label": "A>B", "judgments": [{"decision": "A>B"}]}
+    (tmp_path / "outputs").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / f"outputs/{name}.jsonl").write_text(json.dumps(judged) + "\n")
+    (tmp_path / "pairs.jsonl").write_text('{"pair_id": "a"}\n')
+    (tmp_path / "README.md").write_text("words")
+    tables, left_out = score_folder(tmp_path, "judgebench")
+    assert [Path(table.source).name for table in tables] == ["a.jsonl", "b.jsonl"]
+    assert [table.value("overall") for table in tables] == [100.0, 100.0]
+    assert len(left_out) == 1 and "pairs.jsonl: no known form" in left_out[0]
+    with pytest.raises(ConfigError, match="no rule"):
+        score_folder(tmp_path, "judgebench", "half")
+    only = tmp_path / "only"
+    only.mkdir()
+    (tmp_path / "pairs.jsonl").rename(only / "pairs.jsonl")
+    with pytest.raises(
+        DataError, match=r"none of its 1 files can be scored, of which the first says: .*no known"
+    ):
+        score_folder(only, "judgebench")

@@ -97,11 +97,14 @@ class Benchmark(Generic[R]):
     ) -> Table:
         """The table of a file of judgements under a rule and a category map.
 
+        Without names the first count; of maps that sort alike, that of the release whose sizes fit.
         Raises `ConfigError` for an unknown rule or map and `DataError` for a file that cannot be read.
         """
         rule_name, used_rule = named("rule", rule, self.rules, self.name)
         map_name, used_map = named("category map", map, self.maps, self.name)
         stored, notes = self.read(path, data)
+        if map is None:
+            map_name, used_map = self._fitting(stored)
         if not stored:
             raise DataError(f"{path}: holds no judgements")
         if is_own(path):
@@ -119,6 +122,16 @@ class Benchmark(Generic[R]):
             figures=used_rule.figures(records),
             notes=notes + size_notes(_sizes(records), used_map),
         )
+
+    def _fitting(self, stored: Sequence[R]) -> tuple[str, CategoryMap]:
+        """The first map, or another one that sorts in the same way and has the sizes of these records."""
+        (first, default), *others = self.maps.items()
+        alike = [(name, used) for name, used in others if used.category is default.category]
+        for name, used in ((first, default), *alike):
+            sorted_ = [replace(r, category=used.category(r.id, r.category)) for r in stored]
+            if stored and not size_notes(_sizes(sorted_), used):
+                return name, used
+        return first, default
 
     def problems(self, preferences: Sequence[Preference], *, map: str | None = None) -> tuple[str, ...]:
         """How loaded data differ from the benchmark as known here, in size or content; empty where not."""

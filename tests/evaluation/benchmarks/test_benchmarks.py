@@ -1,13 +1,18 @@
 """What holds for every benchmark."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from stablereward.errors import ConfigError, DataError
-from stablereward.evaluation.benchmarks import CategoryMap, find, fingerprint, names, size_notes
+from stablereward.evaluation.benchmarks import CategoryMap, cautions, find, fingerprint, names, size_notes
+from stablereward.evaluation.media import UNBALANCED
+from stablereward.evaluation.records import pair
+from stablereward.evaluation.rows import append
 from stablereward.types import Preference
 
 ALL = (
@@ -17,11 +22,13 @@ ALL = (
     "mj_bench",
     "mm_rlhf_rewardbench",
     "mmrb2",
+    "mt_bench",
     "multimodal_rewardbench",
     "pandalm",
     "rewardbench",
     "rewardbench_2",
     "rm_bench",
+    "rmb",
     "videoalign",
     "vl_rewardbench",
     "wildvision_bench",
@@ -60,6 +67,51 @@ def test_names_are_read_as_people_write_them() -> None:
     assert find("VL RewardBench") is find("vl-rewardbench") is find("vl_rewardbench")
     with pytest.raises(ConfigError, match="did you mean wildvision_bench"):
         find("wildvision")
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_benchmark_of_pictures_says_that_position_is_not_balanced(name: str) -> None:
+    benchmark = find(name)
+    shows_pictures = hasattr(import_module(f"stablereward.evaluation.benchmarks.{name}"), "Gallery")
+    assert benchmark.pictures == shows_pictures
+    assert benchmark.cautions == cautions(benchmark.name) == ((UNBALANCED,) if shows_pictures else ())
+    assert cautions("toy world, held-out pairs") == ()
+
+
+def test_a_table_of_own_rows_on_pictures_says_so_too(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    append([pair([0, 1], id="1", best=0, category="wise")], path)
+    for name in ("mmrb2", "genai_bench", "mj_bench"):
+        assert UNBALANCED in find(name).score(path).notes
+    assert UNBALANCED not in find("vl_rewardbench").score(path).notes
+    # What the authors stored they showed in their own way.
+    path.write_text('{"id": 1, "label": "0", "score_0": 2, "score_1": 1, "pred": "0"}\n')
+    assert UNBALANCED not in find("mj_bench").score(path).notes
+
+
+def test_without_a_name_the_map_of_the_release_that_fits_is_taken(tmp_path: Path) -> None:
+    sizes = {"mmlu-pro": 154, "livebench-reasoning": 51, "livebench-math": 34, "livecodebench": 31}
+    path = tmp_path / "rows.jsonl"
+    append([pair([0], id=f"{c}{i}", best=0, category=c) for c, n in sizes.items() for i in range(n)], path)
+    table = find("judgebench").score(path)
+    assert (table.category_map, table.notes) == ("claude-3.5-sonnet", ())
+    assert find("judgebench").score(path, map="gpt-4o").notes
+    append([pair([0], id="more", best=0, category="livecodebench")], path)
+    table = find("judgebench").score(path)
+    assert table.category_map == "gpt-4o" and table.notes
+
+
+def test_an_id_that_comes_again_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    row = {"pair_id": "a", "source": "livecodebench", "label": "A>B", "judgments": [{"decision": "A>B"}]}
+    path.write_text(2 * (json.dumps(row) + "\n"))
+    said = "1 judgements repeat the id of an earlier one, 'a' first, and count again"
+    assert said in find("judgebench").score(path).notes
+    path.write_text(json.dumps(row) + "\n")
+    assert said not in find("judgebench").score(path).notes
+    # Where one question has several pairs, ids repeat by design.
+    path.write_text(2 * '{"id": "q", "image": "mcq/1.png", "rewards": [1, 0]}\n')
+    assert not any("repeat" in note for note in find("mm_rlhf_rewardbench").score(path).notes)
 
 
 @pytest.mark.parametrize(("name", "file", "size"), REAL)

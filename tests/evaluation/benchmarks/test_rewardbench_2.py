@@ -8,6 +8,7 @@ from random import Random
 import pytest
 
 from stablereward.engines.scripted import Scripted
+from stablereward.errors import DataError
 from stablereward.evaluation.benchmarks.rewardbench_2 import BENCHMARK, load, points, ties_score
 from stablereward.evaluation.evaluate import evaluate
 from stablereward.evaluation.presentation import presented
@@ -128,3 +129,35 @@ def test_ten_runs_with_shuffled_rows_give_the_same_score(tmp_path: Path) -> None
     path = tmp_path / "other.jsonl"
     append(evaluate(judge, [presented(p, seed=2) for p in items], both_orders=False), path)
     assert BENCHMARK.score(path).figures != tables[0]
+
+
+def test_rows_in_columns_and_rows_of_judges_that_write(tmp_path: Path) -> None:
+    path = tmp_path / "columns.json"
+    columns = {"id": ["1", "2"], "subset": ["Math", "Math"], "num_correct": [1, 1], "model": "m"}
+    path.write_text(json.dumps({**columns, "scores": [[3, 1, 0, 0], [1, 1, 0, 0]], "results": [1, 0.5]}))
+    assert BENCHMARK.score(path).value("Math") == 75.0
+    # A verdict, two top ratings, three, and one that was not read.
+    columns = {"id": list("abcd"), "subset": ["Focus"] * 4, "results": [1, 0.5, 1 / 3, 0.25]}
+    path.write_text(json.dumps(columns))
+    table = BENCHMARK.score(path)
+    assert table.value("Focus") == pytest.approx(100 * (1 + 1 / 2 + 1 / 3 + 1 / 4) / 4)
+    assert [figure.unread for figure in table.figures if figure.name == "Focus"] == [1]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"id": "tied:1", "subset": "Ties", "scores": [1, 1], "num_correct": 2},
+        {"id": "7", "subset": "ties", "scores": [1, 1, 0], "num_correct": 2},
+        {"id": "tied:1", "subset": "ties", "results": 1},
+        {"id": "a", "subset": "Math", "scores": [], "num_correct": 1},
+        {"id": "a", "subset": "Math", "scores": [1, 0], "num_correct": 0},
+        {"id": "a", "subset": "Math"},
+    ],
+)
+def test_an_item_that_cannot_be_scored_is_named(row: dict[str, object], tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    good = {"id": "a", "subset": "Math", "scores": [1, 0, 0, 0], "num_correct": 1}
+    path.write_text(json.dumps(good) + "\n" + json.dumps(row) + "\n")
+    with pytest.raises(DataError, match=r"x\.jsonl:2: "):
+        BENCHMARK.score(path)

@@ -70,3 +70,26 @@ def test_longer_wins_is_best_where_style_helps(shared: Callable[[str], Path], tm
     table = BENCHMARK.score(path)
     hard, normal, easy = (table.value(f"chat {one}") or 0.0 for one in ("hard", "normal", "easy"))
     assert hard < 10 < normal < 50 < 80 < easy
+
+
+RESULT = "rm_r1_scores/RM-R1-Qwen2.5-Instruct-32B/RM-Bench/final_result.json"
+
+
+def test_a_file_of_results(tmp_path: Path) -> None:
+    path = tmp_path / "final_result.json"
+    stored = {"chat": 600 / 1161, "math": 1.0, "code": 0.5, "safety": 0.0, "total_avg_acc": 0.5}
+    path.write_text(json.dumps({**stored, "hard_acc": 0.25, "normal_acc": 0.5, "easy_acc": 0.75}))
+    table = BENCHMARK.score(path)
+    assert [figure.points for figure in table.figures[:4]] == [600, 1026, 4761, 0]
+    assert table.value("total") == pytest.approx(100 * (600 / 1161 + 1.5) / 4)
+    assert "hard" not in {figure.name for figure in table.figures}
+    assert table.notes[0].endswith("the file says 25.00, 50.00, 75.00")
+    path.write_text(json.dumps({**stored, "code": 0.5001}))
+    with pytest.raises(DataError, match=r"field 'code': 0\.5001 is no share of 2052 pairs"):
+        BENCHMARK.score(path)
+
+
+def test_the_published_total(shared: Callable[[str], Path]) -> None:
+    table = BENCHMARK.score(shared(RESULT))
+    found = [f"{table.value(name):.2f}" for name in ("chat", "math", "code", "safety", "total")]
+    assert found == ["76.49", "80.55", "66.08", "93.83", "79.24"]
