@@ -36,17 +36,17 @@ def read_table(path: Path, form: type[T], key: str) -> list[T]:
     Raises `DataError` naming file, row and field.
     """
     adapter = TypeAdapter(form)
-    first = next(_rows(path), None)
-    if first is None or not isinstance(first[1], dict) or not isinstance(first[1].get(key), list):
+    where, columns = next(_rows(path), ("", None))
+    values = columns.items() if isinstance(columns, dict) else ()
+    lists = {name: column for name, column in values if isinstance(column, list)}
+    if key not in lists:
         return read_rows(path, form)
-    where, columns = first
-    length = len(columns[key])
-    lists = {name: values for name, values in columns.items() if isinstance(values, list)}
-    short = [f"{name} {len(values)}" for name, values in lists.items() if len(values) != length]
+    length = len(lists[key])
+    short = [f"{name} {len(column)}" for name, column in lists.items() if len(column) != length]
     if short:
         raise DataError(f"{where}: columns of unequal length: {key} {length}, {', '.join(short)}"[:300])
     return [
-        _checked(adapter, {name: values[i] for name, values in lists.items()}, f"{where}: row {i + 1}")
+        _checked(adapter, {name: column[i] for name, column in lists.items()}, f"{where}: row {i + 1}")
         for i in range(length)
     ]
 

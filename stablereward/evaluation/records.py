@@ -6,8 +6,9 @@ Rows come from this package's own files, from reward scores of pairs, and from t
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, FiniteFloat
+from pydantic import AfterValidator, BaseModel, BeforeValidator, FiniteFloat
 
 from stablereward.errors import DataError
 from stablereward.evaluation.files import fields, read_rows
@@ -28,6 +29,23 @@ TIES = (TIE, EQUAL)
 """Reasons of a vote that names no winner and was read all the same."""
 
 _GIVEN = (0, 1)
+
+
+def _alone(score: object) -> object:
+    return score[0] if isinstance(score, list) and len(score) == 1 else score
+
+
+def _whole_or_half(result: float) -> float:
+    if result not in (0, 0.5, 1):
+        raise ValueError("Input should be 1, 0, or 0.5 where there is no winner")
+    return result
+
+
+Score = Annotated[FiniteFloat, BeforeValidator(_alone)]
+"""Of a reward model; some give a list of one score."""
+
+Result = Annotated[float, AfterValidator(_whole_or_half)]
+"""What a comparison earned."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -103,7 +103,7 @@ class Benchmark(Generic[R]):
         rule_name, used_rule = named("rule", rule, self.rules, self.name)
         map_name, used_map = named("category map", map, self.maps, self.name)
         stored, notes = self.read(path, data)
-        if map is None:
+        if map is None and stored:
             map_name, used_map = self._fitting(stored)
         if not stored:
             raise DataError(f"{path}: holds no judgements")
@@ -125,11 +125,10 @@ class Benchmark(Generic[R]):
 
     def _fitting(self, stored: Sequence[R]) -> tuple[str, CategoryMap]:
         """The first map, or another one that sorts in the same way and has the sizes of these records."""
-        (first, default), *others = self.maps.items()
-        alike = [(name, used) for name, used in others if used.category is default.category]
-        for name, used in ((first, default), *alike):
-            sorted_ = [replace(r, category=used.category(r.id, r.category)) for r in stored]
-            if stored and not size_notes(_sizes(sorted_), used):
+        first, default = next(iter(self.maps.items()))
+        counts = _sizes([replace(r, category=default.category(r.id, r.category)) for r in stored])
+        for name, used in self.maps.items():
+            if used.category is default.category and not size_notes(counts, used):
                 return name, used
         return first, default
 

@@ -5,15 +5,14 @@ A section is a weighted mean of its subsets, and the weights are not the subsets
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, FiniteFloat, JsonValue
+from pydantic import BaseModel, JsonValue
 
 from stablereward.data.preferences import read_preferences
 from stablereward.errors import DataError
 from stablereward.evaluation.benchmarks import STABLEREWARD, Benchmark, CategoryMap, Rule
 from stablereward.evaluation.files import fields, read_document, read_table, unknown_form
-from stablereward.evaluation.records import UNREAD, is_own, own_rows, pair, scored, shared_out
+from stablereward.evaluation.records import UNREAD, Result, Score, is_own, own_rows, pair, scored, shared_out
 from stablereward.evaluation.rules import Worth, accuracy, categories, half_for_words, strict
 from stablereward.evaluation.tables import Figure, mean
 from stablereward.types import Preference, Row
@@ -69,22 +68,14 @@ def load(path: Path, *, images_root: Path | None = None, require_images: bool = 
     )
 
 
-def _alone(score: object) -> object:
-    """Some reward models give a list of one score."""
-    return score[0] if isinstance(score, list) and len(score) == 1 else score
-
-
-Score = Annotated[FiniteFloat | None, BeforeValidator(_alone)]
-
-
 class _Scored(BaseModel):
     """A row of what the authors' scripts save: `results` is 1, 0, or 0.5 where a judge named no winner."""
 
     id: int | str = ""
     subset: str = ""
-    results: Literal[0, 0.5, 1]
-    scores_chosen: Score = None
-    scores_rejected: Score = None
+    results: Result
+    scores_chosen: Score | None = None
+    scores_rejected: Score | None = None
 
 
 def read(path: Path, data: Path | None = None) -> tuple[list[Row], tuple[str, ...]]:

@@ -5,14 +5,24 @@ Text only. A best-of-n item is right where the best response beats each of the o
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, FiniteFloat
+from pydantic import AliasChoices, BaseModel, Field
 
 from stablereward.errors import DataError
 from stablereward.evaluation.benchmarks import STABLEREWARD, Benchmark, CategoryMap, Rule
 from stablereward.evaluation.files import fields, read_document, read_rows, unknown_form
-from stablereward.evaluation.records import TIE, is_own, is_tie, own_rows, pair, scored, shared_out
+from stablereward.evaluation.records import (
+    TIE,
+    Result,
+    Score,
+    is_own,
+    is_tie,
+    own_rows,
+    pair,
+    scored,
+    shared_out,
+)
 from stablereward.evaluation.rules import accuracy, categories, half_for_words, strict
 from stablereward.evaluation.tables import Figure, mean
 from stablereward.types import Preference, Row
@@ -147,27 +157,20 @@ def _preference(id: str, category: str, turns: Sequence[_Turn], best: str, *othe
     )
 
 
-def _alone(score: object) -> object:
-    return score[0] if isinstance(score, list) and len(score) == 1 else score
-
-
-Score = Annotated[FiniteFloat | None, BeforeValidator(_alone)]
-
-
 class _Judged(BaseModel):
     """A row of a comparison; of a best-of-n item there is one for each of the others."""
 
     category_path: str
     pair_uid: str = ""
     bon_uid: str = ""
-    chosen_reward: Annotated[Score, Field(validation_alias=AliasChoices("chosen_reward", "score_chosen"))] = (
-        None
-    )
-    reject_reward: Annotated[
-        Score, Field(validation_alias=AliasChoices("reject_reward", "score_rejected"))
+    chosen_reward: Annotated[
+        Score | None, Field(validation_alias=AliasChoices("chosen_reward", "score_chosen"))
     ] = None
-    results: Literal[0, 0.5, 1] | None = None
-    is_correct: Literal[0, 1] | None = None
+    reject_reward: Annotated[
+        Score | None, Field(validation_alias=AliasChoices("reject_reward", "score_rejected"))
+    ] = None
+    results: Result | None = None
+    is_correct: Result | None = None
 
 
 def read(path: Path, data: Path | None = None) -> tuple[list[Row], tuple[str, ...]]:
