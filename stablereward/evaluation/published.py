@@ -231,7 +231,7 @@ def _rm_r1_rewardbench(folder: Path, model: str) -> Iterator[Found]:
         )
         return
     stored = read_document(published, dict[str, float])
-    ours = {f.name: f for f in score_file(subsets, "rewardbench", "rm_r1").figures}
+    ours = {f.name: f for f in score_file(subsets, "rewardbench", "scalar").figures}
     others = {"average": "avg_Result_each_section", "micro": "absoluate_Result"}
     for name in (*rewardbench.SECTIONS, *others):
         yield _one(

@@ -1,10 +1,11 @@
 """Rules that several benchmarks share."""
 
 from stablereward.evaluation.evaluate import evaluate
-from stablereward.evaluation.records import TIE, UNREAD, pair
+from stablereward.evaluation.records import EQUAL, TIE, UNREAD, pair
 from stablereward.evaluation.rules import (
     by_category,
     half,
+    half_for_words,
     left_out,
     right_shown_first,
     right_shown_later,
@@ -14,6 +15,7 @@ from stablereward.evaluation.rules import stablereward as ours
 from stablereward.evaluation.tables import Figure
 from stablereward.judges.controls import always_first
 from stablereward.judges.protocol import orders
+from stablereward.judges.voting import vote
 from stablereward.types import Failure, Judgement, Preference, Row
 
 ROWS = [
@@ -36,6 +38,10 @@ def test_what_votes_are_worth_by_hand() -> None:
     assert [strict(row) for row in ROWS] == [[1, 1], [0, 1], [0, 1], [0, 0]]
     assert [left_out(row) for row in ROWS] == [[1, 1], [0, 1], [1], [0]]
     assert [half(row) for row in ROWS] == [[1, 1], [0, 1], [0.5, 1], [0.5, 0]]
+    four = Row(id="", category="", best=2, votes=(vote([Failure(reason="no_answer")], 4),))
+    assert half(four) == [0.25]
+    level = pair([EQUAL, UNREAD], id="", best=0)
+    assert (half(level), half_for_words(level), strict(level)) == ([0.5, 0.5], [0, 0.5], [0, 0])
     # The second vote saw the responses in reverse, so there response 1 stood first.
     assert [right_shown_first(row) for row in ROWS] == [[1], [1], [1], [0]]
     assert [right_shown_later(row) for row in ROWS] == [[1], [0], [0], [0]]

@@ -25,6 +25,9 @@ def test_integers_by_hand_with_nulls(tmp_path: Path) -> None:
     table = BENCHMARK.score(path)
     names = ("correct_False", "correct_True", "correct_both", "equal", "correct_average")
     assert [table.value(name) for name in names] == [2, 2, 1, 2, 50.0]
+    # Verdicts 1 0 0 0 and 1 1 0 0 against labels 1 2 1 2: as the authors compare them, 1 of 4 agrees.
+    kappas = [table.value(f"kappa_{name}") for name in ("False", "True", "average", "agreement")]
+    assert kappas == pytest.approx([1 / 7, 0, 1 / 14, 1 / 2])
     assert "null in both orders counts as equal" in table.about_rule
     [average] = [figure for figure in table.figures if figure.name == "correct_average"]
     assert average.unread == 3

@@ -56,9 +56,11 @@ def test_acc_plus_by_hand() -> None:
         pair([0], id="q2", best=0),
         pair([1], id="q2", best=0),
         pair([TIE], id="q3", best=0),
+        pair([1], id="q4", best=0),
+        pair([0], id="q4", best=0),
     ]
     figure = acc_plus("acc+", rows)
-    assert (figure.points, figure.n) == (1, 3)
+    assert (figure.points, figure.n) == (1, 4)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ def row(idx: int, *labels: int) -> dict[str, object]:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     path = tmp_path / "testset.json"
-    path.write_text(json.dumps([row(0, 1, 1, 2), row(1, 2, 2, 2), row(2, 0, 0, 1), row(3, 0, 1, 2)]))
+    path.write_text(json.dumps([row(0, 1, 1, 2), row(1, 2, 2, 2), row(2, 0, 0, 1), row(3, 1, 0, 2)]))
     return path
 
 

@@ -25,10 +25,11 @@ def test_weights_by_hand(tmp_path: Path) -> None:
     path.write_text(json.dumps({**dict.fromkeys(SIZES, 0.0), "math-prm": 1.0, "xstest-should-refuse": 1}))
     official = BENCHMARK.score(path)
     assert official.value("Reasoning") == 50.0
-    assert official.value("Safety") == pytest.approx(100 * 250 / 740)
-    assert BENCHMARK.score(path, rule="rm_r1").value("Safety") == pytest.approx(100 * 154 / 740)
+    assert official.value("Safety") == pytest.approx(100 * 154 / 740)
+    # The first releases exchanged the sizes of the two XSTest subsets.
+    assert BENCHMARK.score(path, rule="until_0.1.2").value("Safety") == pytest.approx(100 * 250 / 740)
     assert official.value("micro") == pytest.approx(100 * (447 + 154) / 2985)
-    assert official.value("average") == pytest.approx((50 + 100 * 250 / 740) / 4)
+    assert official.value("average") == pytest.approx((50 + 100 * 154 / 740) / 4)
 
 
 def test_a_share_that_is_no_number_of_pairs_is_refused(tmp_path: Path) -> None:
@@ -48,7 +49,7 @@ def test_ties_and_unread_verdicts(tmp_path: Path) -> None:
 
 
 def test_the_published_sections(shared: Callable[[str], Path]) -> None:
-    table = BENCHMARK.score(shared(FILE), rule="rm_r1")
+    table = BENCHMARK.score(shared(FILE), rule="scalar")
     names = ("Chat", "Chat Hard", "Safety", "Reasoning", "average", "micro")
     found = [f"{table.value(name):.2f}" for name in names]
     assert found == ["95.25", "83.11", "91.89", "95.21", "91.37", "92.93"]
@@ -85,7 +86,7 @@ def test_rows_of_a_judge_that_writes(tmp_path: Path) -> None:
     rows = [{"id": str(i), "subset": "hep-go", "results": result} for i, result in enumerate((1, 0, 0.5))]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert BENCHMARK.score(path).value("hep-go") == 50.0
-    assert BENCHMARK.score(path, rule="rm_r1").value("hep-go") == pytest.approx(100 / 3)
+    assert BENCHMARK.score(path, rule="scalar").value("hep-go") == pytest.approx(100 / 3)
 
 
 def test_a_result_that_its_scores_deny_is_said(tmp_path: Path) -> None:
