@@ -44,7 +44,8 @@ def read_table(path: Path, form: type[T], key: str) -> list[T]:
     length = len(lists[key])
     short = [f"{name} {len(column)}" for name, column in lists.items() if len(column) != length]
     if short:
-        raise DataError(f"{where}: columns of unequal length: {key} {length}, {', '.join(short)}"[:300])
+        lengths = one_line(f"{key} {length}, {', '.join(short)}")[:300]
+        raise DataError(f"{where}: columns of unequal length: {lengths}; correct them")
     return [
         _checked(adapter, {name: column[i] for name, column in lists.items()}, f"{where}: row {i + 1}")
         for i in range(length)
@@ -69,8 +70,20 @@ def fields(path: Path) -> frozenset[str]:
 
 def unknown_form(path: Path, known: str) -> DataError:
     """The error for a file whose fields match no form of the benchmark."""
-    found = ", ".join(sorted(map(str, fields(path))))[:200]
+    found = one_line(", ".join(sorted(map(str, fields(path)))))[:200]
     return DataError(f"{path}: no known form has the fields {found}; known are {known}")
+
+
+def problem(error: ValidationError) -> str:
+    """The first thing that a form found wrong, on one line."""
+    first = error.errors()[0]
+    field = ".".join(map(str, first["loc"]))[:200]
+    return one_line(f"field {field!r}: {first['msg']}" if field else first["msg"])
+
+
+def one_line(text: str) -> str:
+    """The text with its line ends and control characters written as escapes: file content in a message."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def _rows(path: Path) -> Iterator[tuple[str, object]]:
@@ -124,7 +137,4 @@ def _checked(adapter: TypeAdapter[T], value: object, where: str) -> T:
     try:
         return adapter.validate_python(value)
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"]))
-        problem = f"field {field!r}: {first['msg']}" if field else first["msg"]
-        raise DataError(f"{where}: {problem}; correct the row or name another benchmark") from None
+        raise DataError(f"{where}: {problem(error)}; correct the row or name another benchmark") from None

@@ -7,6 +7,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from stablereward.errors import DataError, StorageError
+from stablereward.evaluation.files import problem
 from stablereward.types import Row, Vote
 
 R = TypeVar("R", bound=Row)
@@ -50,10 +51,9 @@ def parse(content: bytes, path: Path, form: type[R]) -> list[R]:
         try:
             row = adapter.validate_json(line, strict=True)
         except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(map(str, first["loc"]))
-            problem = f"field {field!r}: {first['msg']}" if field else first["msg"]
-            raise DataError(f"{path}:{number}: not a row of an evaluation ({problem}); {_REMEDY}") from None
+            raise DataError(
+                f"{path}:{number}: not a row of an evaluation ({problem(error)}); {_REMEDY}"
+            ) from None
         wrong = _wrong(row)
         if wrong:
             raise DataError(f"{path}:{number}: {wrong}; {_REMEDY}")

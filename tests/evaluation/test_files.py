@@ -76,6 +76,17 @@ def test_an_absent_file_and_one_without_rows(tmp_path: Path) -> None:
             fields(path)
 
 
+def test_what_a_file_holds_breaks_no_message(tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"a\\nb": 1}\n')
+    assert r"has the fields a\nb; known" in str(unknown_form(path, "{c}"))
+    path.write_text('{"rows": [{"a\\nb\\u001b": "x"}]}\n')
+    with pytest.raises(DataError) as raised:
+        read_rows(path, dict[str, list[dict[str, int]]])
+    said = str(raised.value)
+    assert "\n" not in said and "\x1b" not in said and "a\\" in said
+
+
 def test_an_unknown_form_says_what_it_has_and_what_is_known(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text('{"b": 1, "a": 2}\n')
