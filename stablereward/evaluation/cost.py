@@ -7,12 +7,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, FiniteFloat, NonNegativeInt, ValidationError
 
 from stablereward.engines.engine import Engine, Sampling
 from stablereward.errors import DataError, StorageError
+from stablereward.evaluation.files import problem
+from stablereward.evaluation.rows import read_bytes
 from stablereward.judges.protocol import Opinion, PreferenceJudge
 from stablereward.types import Completion, Failure, Preference, Prompt
 
@@ -66,10 +68,10 @@ class Cost:
 
 
 class _Line(BaseModel):
-    judgements: int
-    seconds: float
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+    judgements: NonNegativeInt
+    seconds: Annotated[FiniteFloat, Field(ge=0)]
+    prompt_tokens: NonNegativeInt | None = None
+    completion_tokens: NonNegativeInt | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +107,14 @@ def read(path: Path) -> Cost | None:
     """All lines together; None without any. What was judged twice, because of a kill, was paid twice."""
     if not path.exists():
         return None
-    try:
-        text = path.read_text(encoding="utf-8")
-        # The last line may be torn by a kill.
-        lines = [_Line.model_validate_json(line) for line in text.split("\n")[:-1]]
-    except (OSError, UnicodeDecodeError, ValidationError):
-        raise DataError(f"{path}: not costs of a measurement; delete it to go on without them") from None
+    lines = []
+    # The last line may be torn by a kill.
+    for number, line in enumerate(read_bytes(path).split(b"\n")[:-1], 1):
+        try:
+            lines.append(_Line.model_validate_json(line))
+        except ValidationError as error:
+            said = f"not costs of a measurement ({problem(error)}); delete the file to go on without them"
+            raise DataError(f"{path}:{number}: {said}") from None
     judgements = sum(line.judgements for line in lines)
     if not judgements:
         return None

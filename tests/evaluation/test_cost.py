@@ -59,8 +59,9 @@ def test_a_torn_line_is_left_out_and_another_file_refused(tmp_path: Path) -> Non
     path.write_text('{"judgements":2,"seconds":3.0}\n{"judgem')
     cost = read(path)
     assert cost is not None and (cost.judgements, cost.seconds) == (2, 1.5)
-    path.write_text("{}\n")
-    with pytest.raises(DataError, match="not costs of a measurement"):
-        read(path)
+    for line in ("{}", '{"judgements":2,"seconds":-1}', '{"judgements":-2,"seconds":1}', "\xff"):
+        path.write_text('{"judgements":2,"seconds":3.0}\n' + line + "\n", encoding="latin-1")
+        with pytest.raises(DataError, match=r"cost\.jsonl:2: not costs of a measurement"):
+            read(path)
     with pytest.raises(StorageError, match="cannot be written"):
         asyncio.run(Metered(always_first, tmp_path).opinions(PAIRS))
