@@ -43,8 +43,9 @@ def cold_start(policy, data, num_updates):
         analysis = NoisyReader().annotate(pair, rng)
         if analysis.choice != pair.right_index:
             continue
-        tokens = policy.tokenizer(analysis.text, add_special_tokens=False)["input_ids"] + policy.stop_ids
-        loss = -logprobs(policy, r1_reward(pair.preference()), tokens).mean()
+        prompt = r1_reward(pair.preference())
+        tokens = list(policy.completion(policy.encode(prompt), analysis.text))
+        loss = -logprobs(policy, prompt, tokens).mean()
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -81,7 +82,7 @@ def sample(policy, prompt: Prompt, numbers):
         tokens.append(int(torch.searchsorted(distribution, number * distribution[-1:], right=True)))
         if tokens[-1] in policy.stop_ids:
             break
-    return tokens, policy.tokenizer.decode(tokens, skip_special_tokens=True)
+    return tokens, policy.text(policy.encode(prompt), tokens)
 
 
 def uniforms(seed):

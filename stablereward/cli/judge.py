@@ -6,7 +6,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -143,8 +142,7 @@ def chosen_judge(
     from stablereward.engines.hf import load_engine
 
     engine = load_engine(model, device=device)
-    decode = partial(engine.policy.tokenizer.decode, skip_special_tokens=True)
-    return Generative(engine=engine, sampling=sampling, decode=decode)
+    return Generative(engine=engine, sampling=sampling, decode=engine.policy.decode)
 
 
 def _server(url: str, server_model: str | None, api_key_env: str | None) -> "Engine":

@@ -251,14 +251,14 @@ class _Decoding:
         tokens, logprobs = tokens_ST.tolist(), self.logprobs_BT[samples_S].tolist()
         for row, sample in enumerate(samples_S.tolist()):
             ids = tokens[row][: lengths[row]]
+            place, number = divmod(sample, self.sampling.num_generations)
             completion = Completion(
-                text=self.policy.tokenizer.decode(ids, skip_special_tokens=True),
+                text=self.policy.text(self.prompts[place], ids),
                 token_ids=tuple(ids),
                 logprobs=tuple(logprobs[row][: lengths[row]]),
                 finished=done[row],
             )
             self.written[sample] = completion
-            place, number = divmod(sample, self.sampling.num_generations)
             finished(self.indices[place], number, completion)
 
 

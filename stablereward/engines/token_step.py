@@ -141,7 +141,7 @@ def _has(module: Any, needed: set[str], allowed: Iterable[str] = ()) -> bool:
 def agrees(policy: TokenPolicy, num_axes: int) -> bool:
     """Whether a step says what the policy's model says, tried on the fourth of four tokens."""
     vocabulary = len(policy.model.get_input_embeddings().weight)
-    ids = [n for n in range(vocabulary) if n not in policy.suppressed][-4:]
+    ids = sorted(set(range(vocabulary)) - set(policy.suppressed))[-4:]
     tokens_1P, places_1P = (torch.tensor([x], device=policy.device) for x in (ids, range(4)))
     places = places_1P.expand(num_axes, -1, -1) if num_axes > 1 else places_1P
     cache = SharedCache(torch.tensor([3], device=policy.device))

@@ -1,7 +1,6 @@
 """`Judge`: compare and rank responses in one line, without async."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -75,8 +74,7 @@ class Judge:
             )
             return cls.of(Scalar(model=model))
         engine = load_engine(path_or_name, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
-        decode = partial(engine.policy.tokenizer.decode, skip_special_tokens=True)
-        return cls(engine, prompt=prompt, sampling=sampling, decode=decode)
+        return cls(engine, prompt=prompt, sampling=sampling, decode=engine.policy.decode)
 
     async def opinions(
         self, preferences: Sequence[Preference], *, votes: int = 1, both_orders: bool = False

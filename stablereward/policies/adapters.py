@@ -21,7 +21,6 @@ def add_lora(
     *,
     rank: int = 16,
     alpha: int = 32,
-    dropout: float = 0.0,
     targets: Sequence[str] = TARGETS,
     seed: int = 0,
 ) -> None:
@@ -30,7 +29,7 @@ def add_lora(
     `targets` are the last parts of layer names. Adapters begin as no change (B = 0); `seed` decides A.
     See https://arxiv.org/abs/2106.09685. Raises ConfigError where no layer has such a name.
     """
-    config = LoraConfig(r=rank, lora_alpha=alpha, lora_dropout=dropout, target_modules=list(targets))
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(targets))
     policy.requires_grad_(False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

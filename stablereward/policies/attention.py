@@ -44,7 +44,6 @@ def route(model: Any) -> bool:
         model._supports_attention_backend
         and text._attn_implementation in ("sdpa", ROUTED)
         and not text.sub_configs
-        and not getattr(text, "attention_dropout", 0.0)
         and getattr(text, "attn_logit_softcapping", None) is None
     )
     if ordinary:

@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from PIL import Image
 from torch import Tensor
 
 from stablereward.data.images import load_image
 from stablereward.errors import DataError, ModelError
+from stablereward.policies.chat_template import opened_by
 from stablereward.policies.pixels import AS_BYTES, PIXELS, ByteTable, Media, PackedMedia
 from stablereward.policies.tree import EncodedPrompt
 from stablereward.policies.vision import PACKING
+from stablereward.policies.vocabulary import Vocabulary
 from stablereward.types import Prompt
 
 BYTES_KEPT = 2**29
@@ -24,10 +27,10 @@ TOGETHER = 16
 class Encoder:
     """Encodes the prompts of one model and keeps the newest."""
 
-    def __init__(self, model: Any, processor: Any, source: Path, control_tokens: Sequence[str]) -> None:
+    def __init__(self, model: Any, processor: Any, source: Path, vocabulary: Vocabulary) -> None:
         self.model, self.processor, self.source = model, processor, source
         self.tokenizer = getattr(processor, "tokenizer", processor)
-        self.control_tokens = control_tokens
+        self.vocabulary = vocabulary
         self.reads_text_only = processor is self.tokenizer
         self.table = ByteTable.of(processor)
         self._kept: OrderedDict[int, tuple[Prompt, EncodedPrompt]] = OrderedDict()
@@ -90,8 +93,8 @@ class Encoder:
         if self.table is not None:
             media = [PackedMedia(self.table, one) for one in media]
         encoded = []
-        for prompt, ids_P, pixels in zip(
-            prompts, (r[m] for r, m in zip(rows, mask, strict=True)), media, strict=True
+        for prompt, text, ids_P, pixels in zip(
+            prompts, texts, (r[m] for r, m in zip(rows, mask, strict=True)), media, strict=True
         ):
             if len(ids_P) >= self.max_context:
                 raise DataError(
@@ -99,7 +102,11 @@ class Encoder:
                     f"{self.max_context}; shorten it or lower the image size"
                 )
             positions_AP = self._positions(ids_P[None], pixels)
-            encoded.append(EncodedPrompt(input_ids_P=ids_P, positions_AP=positions_AP, media=pixels))
+            encoded.append(
+                EncodedPrompt(
+                    input_ids_P=ids_P, positions_AP=positions_AP, media=pixels, opened=opened_by(text)
+                )
+            )
         return encoded
 
     def _rendered(self, prompt: Prompt, num_images: int) -> str:
@@ -110,10 +117,17 @@ class Encoder:
             raise ModelError(
                 f"{self.source}: the model has no chat template; add chat_template.jinja to its folder"
             )
-        text = without_tokens(prompt.text, self.control_tokens)
+        text = self.vocabulary.harmless(prompt)
         content = [*({"type": "image"} for _ in range(num_images)), {"type": "text", "text": text}]
         chat = [{"role": "user", "content": text if self.reads_text_only else content}]
-        rendered: str = self.processor.apply_chat_template(chat, add_generation_prompt=True, tokenize=False)
+        try:
+            rendered: str = self.processor.apply_chat_template(
+                chat, add_generation_prompt=True, tokenize=False
+            )
+        except TemplateError as error:
+            raise ModelError(
+                f"{self.source}: the chat template does not take one turn of a user: {error}"
+            ) from error
         return rendered
 
     def _processed(self, texts: list[str], images: list[Image.Image], where: str) -> dict[str, Tensor]:
@@ -158,21 +172,6 @@ def _split(inputs: Media, num_images: Sequence[int]) -> list[Media]:
         {PIXELS: of_prompt.clone(), "image_grid_thw": grid.clone()} if len(grid) else {}
         for of_prompt, grid in zip(pixels, grids, strict=True)
     ]
-
-
-def control_tokens_of(tokenizer: Any, placeholders: Sequence[int]) -> list[str]:
-    """Every token that means something else than its letters, as text."""
-    special = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
-    named = tokenizer.convert_ids_to_tokens(list(placeholders))
-    return sorted({*tokenizer.all_special_tokens, *special, *named})
-
-
-def without_tokens(text: str, control_tokens: Sequence[str]) -> str:
-    """Text from data must not act as a control token, so one written out in it is broken by a space."""
-    for token in control_tokens:
-        if len(token) > 1:
-            text = text.replace(token, f"{token[0]} {token[1:]}")
-    return text
 
 
 def _where(prompt: Prompt) -> str:

@@ -13,6 +13,8 @@ from transformers.models.qwen2_5_vl.processing_qwen2_5_vl import Qwen2_5_VLProce
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.models.qwen3_vl.processing_qwen3_vl import Qwen3VLProcessor
 
+from stablereward.policies.chat_template import find_template
+
 
 class ImageOnlyQwen2_5VLProcessor(Qwen2_5_VLProcessor):  # type: ignore[misc]
     """The Qwen2-VL and Qwen2.5-VL processor without its video half."""
@@ -40,14 +42,19 @@ IMAGE_ONLY = {
 
 
 def load_processor(folder: Path, model_type: str, *, trust_remote_code: bool = False) -> Any:
-    """The processor of a model folder; text models get their tokenizer alone.
+    """The processor of a model folder, with its chat template; text models get their tokenizer alone.
 
-    Raises OSError or ValueError as transformers does, for the caller to word.
+    Raises OSError or ValueError as transformers does, for the caller to word, and ModelError where the
+    template's date cannot be pinned.
     """
-    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    if not (folder / "preprocessor_config.json").exists() and not (folder / "processor_config.json").exists():
-        return tokenizer
-    if model_type not in IMAGE_ONLY:
-        return AutoProcessor.from_pretrained(folder, backend="pil", trust_remote_code=trust_remote_code)
-    images = Qwen2VLImageProcessorPil.from_pretrained(folder)
-    return IMAGE_ONLY[model_type](images, tokenizer, chat_template=tokenizer.chat_template)
+    processor = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    if (folder / "preprocessor_config.json").exists() or (folder / "processor_config.json").exists():
+        if model_type in IMAGE_ONLY:
+            images = Qwen2VLImageProcessorPil.from_pretrained(folder)
+            processor = IMAGE_ONLY[model_type](images, processor)
+        else:
+            processor = AutoProcessor.from_pretrained(
+                folder, backend="pil", trust_remote_code=trust_remote_code
+            )
+    processor.chat_template = find_template(folder, processor)
+    return processor

@@ -10,9 +10,10 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from stablereward.errors import ModelError
-from stablereward.policies.encoding import control_tokens_of, without_tokens
+from stablereward.policies.chat_template import find_template
 from stablereward.policies.shipped import model_folder
 from stablereward.policies.token import device_named, number_named
+from stablereward.policies.vocabulary import control_tokens_of, without_tokens
 from stablereward.types import Failure
 
 Inputs = Mapping[str, list[int]]
@@ -94,6 +95,7 @@ class RewardModel:
                 **trust,
             )
             tokenizer = AutoTokenizer.from_pretrained(folder, **trust)
+            tokenizer.chat_template = find_template(folder, tokenizer)
         except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
             cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise ModelError(f"{folder}: cannot be loaded as a reward model: {cause}") from error

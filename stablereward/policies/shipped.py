@@ -30,7 +30,13 @@ def model_folder(path_or_name: str | Path) -> Path:
         raise ModelError(f"the shipped model {path_or_name!r} is missing from this installation: {folder}")
     folder = Path(path_or_name).expanduser()
     if not folder.exists() and _HUB_NAME.fullmatch(str(path_or_name)):
-        return _downloaded(str(path_or_name))
+        folder = _downloaded(str(path_or_name))
+    if (folder / "adapter_config.json").is_file():
+        # transformers would take the weights from wherever that file points to.
+        raise ModelError(
+            f"{folder}: has an adapter beside or instead of a model (adapter_config.json); merge it into its "
+            "base model (merge_and_unload of peft), save that, and give its folder"
+        )
     if not (folder / "config.json").is_file():
         names = ", ".join(SHIPPED)
         raise ModelError(f"{folder}: no model here (no config.json); give a model folder or one of: {names}")

@@ -20,6 +20,7 @@ from stablereward.data.toy.pairs import pairs
 from stablereward.data.toy.scenes import COLOURS, COLUMNS, ROWS, SHAPES
 from stablereward.data.toy.tasks import seeing
 from stablereward.policies.processor import ImageOnlyQwen2_5VLProcessor
+from stablereward.policies.vocabulary import TAGS
 from stablereward.types import Preference
 
 SPECIAL_TOKENS = (
@@ -32,7 +33,6 @@ SPECIAL_TOKENS = (
     "<|image_pad|>",
     "<|video_pad|>",
 )
-FORMAT_TOKENS = ("<think>", "</think>", "<answer>", "</answer>")
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
@@ -99,7 +99,7 @@ def train_tokenizer(
         show_progress=False,
     )
     tokenizer.train_from_iterator(corpus, trainer)
-    tokenizer.add_tokens([AddedToken(t, normalized=False) for t in (*FORMAT_TOKENS, *phrases)])
+    tokenizer.add_tokens([AddedToken(t, normalized=False) for t in (*TAGS, *phrases)])
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         eos_token="<|im_end|>",

@@ -17,7 +17,9 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_
 
 from stablereward.errors import ConfigError, DataError, ModelError
 from stablereward.policies.attention import arranged, arrangement_of, route
-from stablereward.policies.encoding import Encoder, control_tokens_of
+from stablereward.policies.chat_template import after_opening, end_of_turn, opens_thinking
+from stablereward.policies.dropout import without_dropout
+from stablereward.policies.encoding import Encoder
 from stablereward.policies.host_memory import keep_freed_memory
 from stablereward.policies.merging import merged_weights
 from stablereward.policies.processor import load_processor
@@ -25,6 +27,7 @@ from stablereward.policies.scoring import ChosenLogprobs, log_distribution
 from stablereward.policies.shipped import model_folder
 from stablereward.policies.tree import EncodedPrompt, Group, Tree, tree_attention
 from stablereward.policies.vision import quicken
+from stablereward.policies.vocabulary import Vocabulary
 from stablereward.types import Prompt
 
 NUMBERS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -58,6 +61,9 @@ class TokenPolicy(nn.Module):
     `forward` scores groups of completions with every prompt read once, images included. It is one
     module, so that wrappers for several GPUs, LoRA and checkpointing apply to it as they are.
     `compute_dtype` is bfloat16 on a GPU, whatever the weights are kept in, and the weights' own elsewhere.
+    Dropout is off, in training too: what is trained is what was sampled. `stop_ids` end a completion; the
+    first of them, `end_id`, is what training teaches. `suppressed` are never sampled: the placeholders of
+    images, and ids that no token has.
     """
 
     def __init__(self, model: Any, processor: Any, source: Path) -> None:
@@ -79,17 +85,26 @@ class TokenPolicy(nn.Module):
                 "not computed exactly here; serve the model and judge with it over HTTP"
             )
         self.model = model
+        self.had_dropout = without_dropout(model)
         self.shares_prompts = route(model)
         quicken(model)
         self.processor = processor
         self.source = source
         self.tokenizer = getattr(processor, "tokenizer", processor)
-        self.suppressed = _placeholder_ids(model.config)
-        self.control_tokens = control_tokens_of(self.tokenizer, self.suppressed)
-        self.stop_ids = _stop_ids(model, self.tokenizer)
+        placeholders = _placeholder_ids(model.config)
+        self.stop_ids = _stop_ids(model, processor)
+        self.end_id = self.stop_ids[0]
+        model.generation_config.eos_token_id = self.stop_ids
+        self.vocabulary = Vocabulary(
+            self.tokenizer,
+            len(model.get_output_embeddings().weight),
+            placeholders=placeholders,
+            stop_ids=self.stop_ids,
+        )
+        self.suppressed = sorted({*placeholders, *self.vocabulary.textless})
         self.compute_dtype = torch.bfloat16 if self.device.type == "cuda" else self._own_dtype
         self.value_head: nn.Module | None = None
-        self._encoder = Encoder(model, processor, source, self.control_tokens)
+        self._encoder = Encoder(model, processor, source, self.vocabulary)
 
     @classmethod
     def load(
@@ -169,6 +184,22 @@ class TokenPolicy(nn.Module):
         pad = self.tokenizer.pad_token_id
         return int(pad if pad is not None else self.stop_ids[0])
 
+    def notes(self) -> list[str]:
+        """What was found in this model that is handled in a way of its own, in words."""
+        found = []
+        if self.vocabulary.special_tags:
+            found.append(f"{' '.join(self.vocabulary.special_tags)} are special tokens and count as text")
+        if opens_thinking(self.processor):
+            found.append("the chat template opens <think>, and completions begin with it")
+        if self.tokenizer.eos_token_id not in (None, self.end_id):
+            end = self.tokenizer.convert_ids_to_tokens(self.end_id)
+            found.append(f"a turn ends with the chat template's {end}, not with {self.tokenizer.eos_token}")
+        if self.vocabulary.textless:
+            found.append(f"{len(self.vocabulary.textless)} ids are no token and are never sampled")
+        if self.had_dropout:
+            found.append("its dropout is off")
+        return found
+
     def encode(self, prompt: Prompt) -> EncodedPrompt:
         """The prompt as tokens, positions and preprocessed images; kept, so each is prepared once.
 
@@ -180,6 +211,18 @@ class TokenPolicy(nn.Module):
     def encode_all(self, prompts: Sequence[Prompt]) -> list[EncodedPrompt | DataError]:
         """`encode` of many, which costs less together; the error in the place of one that it raises for."""
         return self._encoder.encode_all(prompts)
+
+    def text(self, prompt: EncodedPrompt, token_ids: Sequence[int]) -> str:
+        """What a completion says, together with the `<think>` that the chat template may have opened."""
+        return prompt.opened + self.decode(token_ids)
+
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """The text of token ids, the tags of a judgement included, without control and end tokens."""
+        return self.vocabulary.text(token_ids)
+
+    def completion(self, prompt: EncodedPrompt, text: str) -> tuple[int, ...]:
+        """The token ids that write `text` after the prompt, end token included: the inverse of `text`."""
+        return (*self.vocabulary.ids(after_opening(prompt.opened, text)), self.end_id)
 
     def tree(self, groups: Sequence[Group]) -> Tree:
         """The groups laid out for `forward`, on the model's device."""
@@ -256,14 +299,15 @@ def _placeholder_ids(config: Any) -> list[int]:
     return sorted(i for i in ids if i is not None)
 
 
-def _stop_ids(model: Any, tokenizer: Any) -> list[int]:
-    """The tokens that end a completion: the generation config's, and the tokenizer's end token."""
+def _stop_ids(model: Any, processor: Any) -> list[int]:
+    """The tokens that end a completion: what ends a turn of the chat template, the tokenizer's end token, and
+    those of the generation config. The first that there is comes first."""
+    tokenizer = getattr(processor, "tokenizer", processor)
     stops = model.generation_config.eos_token_id if model.generation_config is not None else None
-    found = {stops} if isinstance(stops, int) else set(stops or ())
-    if tokenizer.eos_token_id is not None:
-        found.add(tokenizer.eos_token_id)
+    named = [stops] if isinstance(stops, int) else sorted(stops or ())
+    found = [i for i in (end_of_turn(processor), tokenizer.eos_token_id, *named) if i is not None]
     if not found:
         raise ModelError(
             "the model names no end-of-sequence token; set eos_token_id in generation_config.json"
         )
-    return sorted(found)
+    return list(dict.fromkeys(found))

@@ -19,12 +19,14 @@ from stablereward.policies.pixels import Media, joined, moved, num_bytes
 class EncodedPrompt:
     """A prompt as a model takes it. A is 3 for families with three rotary axes, else 1.
 
-    `media` holds the tensors of its images by the names that the model's forward takes.
+    `media` holds the tensors of its images by the names that the model's forward takes. `opened` is the
+    start of the completion where the chat template writes that itself, such as `<think>`.
     """
 
     input_ids_P: Tensor
     positions_AP: Tensor
     media: Media
+    opened: str = ""
 
     @property
     def num_tokens(self) -> int:

@@ -95,6 +95,8 @@ def stage(run: RunFolder, name: str) -> Iterator[None]:
 def load_policy(path: str | Path, hardware: Hardware, lora: Lora | None) -> TokenPolicy:
     """The model to train. Raises ModelError."""
     policy = TokenPolicy.load(path, device=hardware.device)
+    if notes := policy.notes():
+        say(f"  {path}: {'; '.join(notes)}")
     if hardware.gradient_checkpointing:
         checkpoint_layers(policy.model)
     if lora is not None:

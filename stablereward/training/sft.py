@@ -67,8 +67,5 @@ def sft_loss(policy: TokenPolicy, share: Share) -> Loss:
 
 
 def _group(policy: TokenPolicy, demonstration: Demonstration) -> Group:
-    # What an annotator wrote is text: a control token spelled out in it stays letters.
-    encoded = policy.tokenizer(demonstration.text, add_special_tokens=False, split_special_tokens=True)
-    ids = encoded["input_ids"]
-    end = policy.tokenizer.eos_token_id
-    return Group(prompt=policy.encode(demonstration.prompt), completions=((*ids, end),))
+    prompt = policy.encode(demonstration.prompt)
+    return Group(prompt=prompt, completions=(policy.completion(prompt, demonstration.text),))

@@ -120,7 +120,7 @@ def test_nothing_of_it_is_saved_and_copies_have_it(policy: TokenPolicy, tmp_path
 
 @pytest.mark.parametrize(
     "difference",
-    [{"attention_dropout": 0.1}, {"attn_logit_softcapping": 30.0}, {"_attn_implementation": "eager"}],
+    [{"attn_logit_softcapping": 30.0}, {"_attn_implementation": "eager"}],
 )
 def test_a_model_whose_attention_is_not_ordinary_takes_the_plain_path(
     difference: dict[str, object], tmp_path: Path

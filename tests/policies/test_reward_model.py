@@ -188,3 +188,10 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
 def test_a_language_model_without_a_scalar_head_is_refused() -> None:
     with pytest.raises(ModelError, match=r"weights are not in the files|cannot be loaded"):
         RewardModel.load("toy", device="cpu")
+
+
+def test_the_date_in_a_template_stands_still(tmp_path: Path) -> None:
+    path = make(tmp_path, pad=0) / "chat_template.jinja"
+    path.write_text("{{ strftime_now('%d %b %Y') }}" + path.read_text())
+    model = RewardModel.load(tmp_path, device="cpu")
+    assert model.tokenizer.decode(model.encode("Hi", "Ho")["input_ids"]).startswith("26 Jul 2024<|im_start|>")

@@ -5,7 +5,9 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from stablereward.errors import ModelError
 from stablereward.policies import shipped
+from stablereward.policies.reward_model import RewardModel
 from stablereward.policies.shipped import SHIPPED, model_folder
+from stablereward.policies.token import TokenPolicy
 
 
 def model(folder: Path) -> Path:
@@ -43,17 +45,17 @@ def test_no_model_is_one_clear_line(tmp_path: Path) -> None:
 def test_a_hub_name_is_downloaded_once_and_without_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    asked, hub = [], model(tmp_path / "hub")
 
     def download(name: str, *, allow_patterns: list[str]) -> str:
         asked.append(name)
         assert "*.safetensors" in allow_patterns
         assert not any(pattern.endswith((".py", ".bin", "*")) for pattern in allow_patterns)
-        return str(tmp_path)
+        return str(hub)
 
     monkeypatch.setattr(shipped, "snapshot_download", download)
     monkeypatch.chdir(tmp_path)
-    assert model_folder("Qwen/Qwen2.5-VL-7B-Instruct") == tmp_path
+    assert model_folder("Qwen/Qwen2.5-VL-7B-Instruct") == hub
     model(tmp_path / "runs" / "judge")
     assert model_folder("runs/judge") == Path("runs/judge")
     for path in ("/runs/other", "../runs/other", "a/b/c", "runs/"):
@@ -72,3 +74,12 @@ def test_a_hub_that_does_not_answer_is_one_clear_line(monkeypatch: pytest.Monkey
     ) as caught:
         model_folder("no/model")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("beside", [["config.json", "model.safetensors"], []])
+def test_an_adapter_is_refused_before_anything_is_read(beside: list[str], tmp_path: Path) -> None:
+    for name in ("adapter_config.json", "adapter_model.safetensors", *beside):
+        (tmp_path / name).write_text("{")
+    for read in (TokenPolicy.load, RewardModel.load):
+        with pytest.raises(ModelError, match=r"has an adapter .*merge it into its base model"):
+            read(tmp_path, device="cpu")

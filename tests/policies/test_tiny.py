@@ -7,6 +7,7 @@ from safetensors.torch import load_file
 from stablereward.data.prompts import r1_reward
 from stablereward.policies import tiny
 from stablereward.policies.token import TokenPolicy
+from stablereward.policies.vocabulary import TAGS
 from stablereward.types import Preference, Prompt
 from tests.policies.families import picture, tokenizer
 
@@ -91,7 +92,7 @@ def test_any_text_survives_the_tokenizer(text: str) -> None:
 
 def test_words_of_the_corpus_and_the_format_are_one_token() -> None:
     made = tiny.train_tokenizer(["The ball is red."] * 50, vocab_size=300, phrases=("Now judge: ",))
-    for text in (" ball", *tiny.FORMAT_TOKENS, "Now judge: "):
+    for text in (" ball", *TAGS, "Now judge: "):
         assert len(made(text)["input_ids"]) == 1, text
     for number, name in enumerate(tiny.SPECIAL_TOKENS):
         assert made.convert_tokens_to_ids(name) == number

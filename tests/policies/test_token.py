@@ -194,7 +194,7 @@ def test_control_tokens_in_data_are_only_letters(policy: TokenPolicy) -> None:
 def test_special_tokens_that_no_setting_names_are_control_tokens(tmp_path: Path) -> None:
     policy = make("llama", tmp_path)
     policy.tokenizer.add_tokens(["<|tool|>"], special_tokens=True)
-    assert "<|tool|>" in TokenPolicy(policy.model, policy.processor, policy.source).control_tokens
+    assert "<|tool|>" in TokenPolicy(policy.model, policy.processor, policy.source).vocabulary.control_tokens
 
 
 def test_a_prompt_is_prepared_once(policy: TokenPolicy) -> None:
@@ -304,6 +304,6 @@ def test_without_an_end_token_there_is_no_policy(tmp_path: Path) -> None:
     policy = make("llama", tmp_path)
     policy.model.generation_config.eos_token_id = None
     nameless = type(tokenizer()).from_pretrained(tmp_path)
-    nameless.eos_token = None
+    nameless.eos_token = nameless.chat_template = None
     with pytest.raises(ModelError, match="eos_token_id"):
         TokenPolicy(policy.model, nameless, tmp_path)
