@@ -1,8 +1,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+OLDEST := .venv-oldest
+# The oldest releases that pyproject.toml allows of the libraries whose names move.
+FLOORS := $(shell sed -nE 's/^ *"(transformers|peft)>=([0-9.]+).*/\1==\2/p' pyproject.toml)
 
-.PHONY: demo test check clean
+.PHONY: demo test test-oldest check clean
 
 # Goes on where an interrupted demo stopped; a finished one shows its results again.
 demo: $(VENV)/installed
@@ -11,6 +14,10 @@ demo: $(VENV)/installed
 test: $(VENV)/installed-dev
 	$(BIN)/pytest
 
+# The whole suite runs on the newest releases; here is what calls the libraries' insides.
+test-oldest: $(OLDEST)/installed
+	$(OLDEST)/bin/pytest tests/engines tests/policies tests/e2e/test_toy_judge.py
+
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -18,7 +25,7 @@ check: $(VENV)/installed-dev
 
 # Runs stay: they are results.
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(OLDEST) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 # Installed again only when the dependencies change.
 $(VENV)/installed: pyproject.toml
@@ -28,4 +35,9 @@ $(VENV)/installed: pyproject.toml
 
 $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/pip install --editable '.[dev]'
+	touch $@
+
+$(OLDEST)/installed: pyproject.toml
+	$(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/pip install --editable '.[dev]' $(FLOORS)
 	touch $@

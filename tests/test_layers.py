@@ -11,7 +11,7 @@ LAYERS = (
     {"objectives"},
     {"data", "policies", "engines"},
     {"judges", "rewards"},
-    {"training", "evaluation", "serving", "report"},
+    {"training", "evaluation", "report"},
     {"recipes"},
     {"lab"},
     {"cli"},

@@ -8,6 +8,7 @@ import tomllib
 from importlib import import_module
 
 import pytest
+from packaging.requirements import Requirement
 from source import PACKAGE, ROOT, parsed
 
 import stablereward
@@ -61,3 +62,17 @@ def test_a_record_needs_no_torch() -> None:
 def test_the_version_is_that_of_the_package() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert stablereward.__version__ == project["version"]
+
+
+def test_the_oldest_environment_gets_the_floors_of_the_range() -> None:
+    """A floor that the Makefile does not find would let the newest releases be tested twice."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    floors = [
+        f"{wanted.name}=={spec.version}"
+        for wanted in map(Requirement, project["dependencies"])
+        for spec in wanted.specifier
+        if wanted.name in ("transformers", "peft") and spec.operator == ">="
+    ]
+    command = ["make", "--dry-run", "--always-make", "test-oldest"]
+    shown = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert len(floors) == 2 and f"'.[dev]' {' '.join(floors)}\n" in shown

@@ -70,4 +70,4 @@ def stablereward_command(
         bool, typer.Option("--version", help="Show the version.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
-    """Train, measure and serve reward models that reason about what they see."""
+    """Train and measure reward models that reason about what they see."""

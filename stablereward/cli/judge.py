@@ -140,8 +140,11 @@ def chosen_judge(
     if is_reward_model(model):
         return Scalar(model=RewardModel.load(model, device=device))
     from stablereward.engines.hf import load_engine
+    from stablereward.training.progress import say
 
     engine = load_engine(model, device=device)
+    if notes := engine.policy.notes():
+        say(f"{model}: {'; '.join(notes)}")
     return Generative(engine=engine, sampling=sampling, decode=engine.policy.decode)
 
 

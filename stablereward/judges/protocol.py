@@ -16,7 +16,7 @@ def orders(num_responses: int, both: bool) -> tuple[tuple[int, ...], ...]:
 
 
 class PreferenceJudge(Protocol):
-    """What voting, ranking, evaluation and serving need of a judge.
+    """What voting, ranking and evaluation need of a judge.
 
     The method takes a batch because that is what makes judging fast: the K opinions on one question
     share one reading of its prompt, and an engine fills its device with many questions at once.
