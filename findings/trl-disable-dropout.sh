@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# TRL: disable_dropout=True leaves attention dropout on in Llama, Qwen and Granite models.
+# TRL: disable_dropout=True leaves the attention dropout of Llama models, and of those built like them, on.
 #
 # trl sets p = 0 in modules of the class Dropout. In today's transformers the attention dropout of a decoder is
-# a number that its layer hands to the attention function in training, and no module. So a policy whose config
-# says attention_dropout is still trained with it: two forward passes of one sequence
-# differ, and ratios and KL terms are noise. Exits 0 while that is so.
+# a number that its layer hands to the attention function in training, and no module. A policy whose config says
+# attention_dropout is still trained with it, so that ratios and KL terms are noise. Exits 0 while that is so.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
