@@ -14,7 +14,9 @@ from stablereward.errors import ModelError
 from stablereward.policies.chat_template import after_opening, opened_by
 from stablereward.policies.tiny import CHAT_TEMPLATE
 from stablereward.policies.token import TokenPolicy
-from stablereward.training.sft import Demonstration, SFTConfig, sft_batches
+from stablereward.training.fit import fit
+from stablereward.training.optim import OptimConfig, adamw
+from stablereward.training.sft import Demonstration, SFTConfig, sft_batches, sft_loss
 from stablereward.types import Failure, Preference, Prompt
 from tests.policies.families import ALL, TEXT_ONLY, VISION, make
 
@@ -65,6 +67,24 @@ def test_a_demonstration_leaves_out_what_the_template_opened(tmp_path: Path) -> 
     [[share]] = sft_batches(policy, shown, SFTConfig(batch_size=1), seed=0)
     [ids] = share.groups[0].completions
     assert policy.decode(ids) == "Response 2 is right.</think><answer>2</answer>"
+
+
+def test_a_thinking_model_learns_the_format_that_is_rewarded(tmp_path: Path) -> None:
+    policy = with_template(make("llama", tmp_path), THINKING)
+    shown = [Demonstration(prompt=JUDGED, text="<think>Response 2 is right.</think><answer>2</answer>")]
+    optim = OptimConfig(learning_rate=1e-2)
+    for _ in fit(
+        policy.train().parameters(),
+        sft_batches(policy, shown, SFTConfig(epochs=15, batch_size=1), seed=0),
+        lambda share: sft_loss(policy, share),
+        optimizer=adamw(policy.parameters(), optim),
+        learning_rate=lambda update: optim.learning_rate,
+    ):
+        pass
+    [answer] = HFEngine(policy).sample([JUDGED], Sampling(temperature=0.0, max_completion_length=64))
+    assert not isinstance(answer, Failure)
+    assert answer[0].finished and strict_format(answer[0].text)
+    assert verdict(answer[0].text, 2) == Verdict(choice=1, reasoning="Response 2 is right.")
 
 
 @pytest.mark.parametrize(
