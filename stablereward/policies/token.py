@@ -94,7 +94,8 @@ class TokenPolicy(nn.Module):
         placeholders = _placeholder_ids(model.config)
         self.stop_ids = _stop_ids(model, processor)
         self.end_id = self.stop_ids[0]
-        model.generation_config.eos_token_id = self.stop_ids
+        if model.generation_config is not None:
+            model.generation_config.eos_token_id = self.stop_ids
         self.vocabulary = Vocabulary(
             self.tokenizer,
             len(model.get_output_embeddings().weight),
