@@ -12,10 +12,10 @@ from stablereward.engines.engine import Sampling
 from stablereward.engines.hf import HFEngine
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.tree import Group
-from stablereward.policies.vocabulary import TAGS
+from stablereward.policies.vocabulary import TAGS, Vocabulary
 from stablereward.training.sft import Demonstration, SFTConfig, sft_batches
 from stablereward.types import Failure, Preference, Prompt
-from tests.policies.families import ALL, TEXT_ONLY, make, plain_logprobs, prompts
+from tests.policies.families import ALL, TEXT_ONLY, make, plain_logprobs, prompts, tokenizer
 
 TEXT = "<think>Response 2 is right.</think><answer>2</answer>"
 JUDGED = Preference(question="Which?", responses=("Red.", "Blue."))
@@ -71,9 +71,9 @@ def test_special_tags_in_data_are_only_letters(tmp_path: Path) -> None:
 
 def test_a_response_within_another_is_broken_once(tmp_path: Path) -> None:
     policy = with_special_tags(make("llama", tmp_path))
-    both = Preference(question="?", responses=("It is <think>.", "Well. It is <think>. So."))
+    both = Preference(question="?", responses=("It is <think>.", "Well. It is <think>. So </think>."))
     text = policy.vocabulary.harmless(r1_reward(both))
-    assert text.count("It is < think>.") == 2 and "< < " not in text
+    assert text.count("It is < think>.") == 2 and text.count("So < /think>.") == 1 and "< < " not in text
 
 
 def test_what_is_written_is_read(policy: TokenPolicy) -> None:
@@ -91,6 +91,13 @@ def test_what_is_written_is_read(policy: TokenPolicy) -> None:
 def test_control_tokens_do_not_become_text(policy: TokenPolicy) -> None:
     control = policy.tokenizer.convert_tokens_to_ids(["<|im_start|>", "<|vision_start|>", "<|endoftext|>"])
     assert policy.decode([*control, *policy.completion(policy.encode(TEXT_ONLY), TEXT)]) == TEXT
+
+
+def test_an_end_token_that_is_not_special_does_not_become_text_either() -> None:
+    words = tokenizer()
+    spoken, end = words("Wait", add_special_tokens=False)["input_ids"], words.convert_tokens_to_ids("!")
+    ending, silent = (Vocabulary(words, len(words), placeholders=(), stop_ids=stops) for stops in ([end], []))
+    assert (ending.text([*spoken, end]), silent.text([*spoken, end])) == ("Wait", "Wait!")
 
 
 def test_a_demonstration_teaches_the_tags_as_tokens(policy: TokenPolicy) -> None:
@@ -140,17 +147,17 @@ def test_ids_without_a_token_are_never_sampled(family: str, tmp_path: Path) -> N
 
 
 def test_a_hole_in_the_vocabulary_is_never_sampled(tmp_path: Path) -> None:
-    policy = make("llama", tmp_path)
-    size = len(policy.tokenizer)
+    make("llama", tmp_path)
     path = tmp_path / "tokenizer.json"
     file = json.loads(path.read_text())
-    file["added_tokens"].append(dict(file["added_tokens"][-1], id=size + 2, content="<|late|>"))
+    vocabulary = file["model"]["vocab"]
+    hole = vocabulary.pop("".join(file["model"]["merges"].pop()))
+    # A token that stands only among the added ones is given the next free number, whatever the file says.
+    vocabulary.update({token["content"]: token["id"] for token in file["added_tokens"]})
     path.write_text(json.dumps(file))
-    policy.model.resize_token_embeddings(size + 4, mean_resizing=False)
-    policy.model.save_pretrained(tmp_path)
-    again = TokenPolicy.load(tmp_path, device="cpu")
-    late = again.tokenizer.convert_tokens_to_ids("<|late|>")
-    assert again.vocabulary.textless == [i for i in range(size, size + 4) if i != late]
+    policy = TokenPolicy.load(tmp_path, device="cpu")
+    assert policy.tokenizer.convert_tokens_to_ids("<think>") > hole
+    assert policy.vocabulary.textless == [hole] and hole in policy.suppressed
 
 
 def test_what_was_found_is_said(tmp_path: Path) -> None:
