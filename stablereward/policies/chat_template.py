@@ -85,8 +85,10 @@ def opens_thinking(processor: Any) -> bool:
 def end_of_turn(processor: Any) -> int | None:
     """The token with which the template ends an assistant's turn; None where it writes none there."""
     tokenizer = getattr(processor, "tokenizer", processor)
-    after = _rendered(processor, ("user", "?"), ("assistant", _MARK)).rpartition(_MARK)[2].lstrip()
-    first: list[int] = tokenizer(after, add_special_tokens=False)["input_ids"][:1]
+    _, said, after = _rendered(processor, ("user", "?"), ("assistant", _MARK)).rpartition(_MARK)
+    if not said:
+        return None
+    first: list[int] = tokenizer(after.lstrip(), add_special_tokens=False)["input_ids"][:1]
     return first[0] if first and first[0] in tokenizer.added_tokens_decoder else None
 
 

@@ -185,6 +185,14 @@ def test_the_end_of_a_turn_is_taught_ends_and_is_saved(tmp_path: Path) -> None:
     assert end in (saved if isinstance(saved, list) else [saved])
 
 
-def test_a_template_that_ends_no_turn_leaves_the_tokenizers_end(tmp_path: Path) -> None:
-    policy = with_template(make("llama", tmp_path), "{% for m in messages %}{{ m['content'] }}\n{% endfor %}")
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for m in messages %}{{ m['content'] }}\n{% endfor %}",
+        "<|im_start|>{{ messages[0]['content'] }}",
+        "{{ raise_exception('one turn, please') if messages[1:] else messages[0]['content'] }}",
+    ],
+)
+def test_a_template_that_ends_no_turn_leaves_the_tokenizers_end(template: str, tmp_path: Path) -> None:
+    policy = with_template(make("llama", tmp_path), template)
     assert policy.end_id == policy.tokenizer.eos_token_id
