@@ -2,39 +2,41 @@
 
 import base64
 import hashlib
-import re
 from collections.abc import Iterable
 from importlib.resources import files
 from string import Template
 
+from stablereward.report.alerts import alerts
 from stablereward.report.charts import COLOURS
 from stablereward.report.curves import curves_section, stage_name
 from stablereward.report.distributions import distributions_section
 from stablereward.report.events import events_section
 from stablereward.report.examples import examples_section
 from stablereward.report.markup import Html, el, html, join
+from stablereward.report.mistakes import mistakes_section
 from stablereward.report.quantities import duration, is_number, percent, plural
+from stablereward.report.reproduce import reproduce_section
 from stablereward.report.results import qualification, results_section, verdict
 from stablereward.report.rollouts import rollouts_section
 from stablereward.report.run import Run
 
 POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'"
-CONFIG_LINE = re.compile(r"(\s*(?:- )?)([^\s#:][^:]*)(:.*)")
 
 
 def run_page(run: Run) -> str:
     """The whole page of one run."""
     sections = (
         ("Results", results_section(run)),
+        ("Mistakes", mistakes_section(run)),
         ("Learning", curves_section([run])),
         ("Distributions", distributions_section(run)),
         ("Judgements", examples_section(run)),
         ("Rollouts", rollouts_section(run)),
         ("Events", events_section(run)),
-        ("Config", _config(run)),
+        ("Reproduce", reproduce_section(run)),
     )
-    opening = join([verdict(run.results) or _unmeasured(run), qualification(run.results), _timeline(run)])
-    return page(run.name, opening, sections)
+    opening = [verdict(run.results) or _unmeasured(run), qualification(run.results)]
+    return page(run.name, join([*opening, alerts([run]), _timeline(run)]), sections)
 
 
 def page(title: str, opening: Html, sections: Iterable[tuple[str, Html | None]]) -> str:
@@ -87,20 +89,3 @@ def _timeline(run: Run) -> Html | None:
         el("li", el("b", "Together"), el("span", duration(total)), cls="total") if len(seconds) > 1 else None
     )
     return el("div", el("div", *bars, cls="stages"), el("ol", *keys, whole), cls="timeline")
-
-
-def _config(run: Run) -> Html | None:
-    if not run.config.strip():
-        return None
-    lines = join(_config_line(line) for line in run.config.rstrip().splitlines())
-    return el(
-        "details", el("summary", "config.yaml: every setting of this run"), el("pre", lines), cls="fold"
-    )
-
-
-def _config_line(line: str) -> Html:
-    found = CONFIG_LINE.fullmatch(line)
-    if found is None:
-        return join([line, "\n"])
-    indent, key, rest = found.groups()
-    return join([indent, el("b", key), rest, "\n"])
