@@ -1,5 +1,6 @@
 """Where judges go wrong: by category, by the position of the better response, by how sure they are."""
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -241,7 +242,7 @@ def reliability(filled: Sequence[Bin], title: str) -> Html:
 
 def _radius(count: int, most: int) -> float:
     """Areas are as counts; the smallest dot can still be seen."""
-    return max(LARGEST_DOT * (count / most) ** 0.5, 2.2)
+    return max(LARGEST_DOT * math.sqrt(count / most), 2.2)
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stablereward.report.files import objects
-from stablereward.report.quantities import is_number, plural
+from stablereward.report.quantities import MAX_VALUE, is_number, plural
 
 NUM_QUANTILES = 9
 """min, 1 %, 5 %, 25 %, 50 %, 75 %, 95 %, 99 %, max."""
@@ -81,7 +81,7 @@ def read_recorded(path: Path, notices: list[str]) -> Courses:
     strange = 0
     for _, row in objects(path, notices):
         update, quantities = row.get("update"), row.get("quantities")
-        if not isinstance(update, int) or not is_number(update) or not isinstance(quantities, dict):
+        if not isinstance(update, int) or abs(update) > MAX_VALUE or not isinstance(quantities, dict):
             strange += 1
             continue
         for name, found in quantities.items():

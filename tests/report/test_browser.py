@@ -110,7 +110,7 @@ frame.addEventListener("load", () => {
     const walker = page.createTreeWalker(page.body, NodeFilter.SHOW_TEXT);
     while (walker.nextNode()) {
       const node = walker.currentNode, parent = node.parentElement;
-      if (parent.closest("script, style, svg, pre") || !parent.getClientRects().length) continue;
+      if (parent.closest("script, style, svg, pre, .prose") || !parent.getClientRects().length) continue;
       for (const { 0: word, index } of node.data.matchAll(/[^ \\n\\t]{2,}/g)) {
         range.setStart(node, index);
         range.setEnd(node, index + word.length);
