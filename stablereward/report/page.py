@@ -62,7 +62,13 @@ def _file(name: str) -> str:
 def _unmeasured(run: Run) -> Html:
     text = plural(len(run.updates), "update") if run.updates else "nothing trained yet"
     stages = ", ".join(stage_name(stage).lower() for stage in run.stages)
-    return el("p", f"Not measured yet: {text}{f' in {stages}' if stages else ''}.", cls="verdict")
+    state = "The results cannot be read" if _hurt(run, "results.json") else "Not measured yet"
+    return el("p", f"{state}: {text}{f' in {stages}' if stages else ''}.", cls="verdict")
+
+
+def _hurt(run: Run, name: str) -> bool:
+    """Whether a file of the run is damaged or missing."""
+    return any(notice.startswith(name) for notice in run.notices)
 
 
 def _timeline(run: Run) -> Html | None:
@@ -75,11 +81,12 @@ def _timeline(run: Run) -> Html | None:
     if not run.stages:
         return None
     total = sum(seconds.values())
+    unknown = "time not known" if _hurt(run, "timings.jsonl") else "not finished"
     bars, keys = [], []
     for i, stage in enumerate(run.stages):
         spent = seconds.get(stage)
         updates = len({row["update"] for row in run.updates if row.get("stage") == stage})
-        time = "not finished" if spent is None else duration(spent)
+        time = unknown if spent is None else duration(spent)
         detail = f"{time}, {plural(updates, 'update')}" if updates else time
         if spent and total:
             share = f"{stage_name(stage)}: {time}, {percent(spent / total, 0)}"

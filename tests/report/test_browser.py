@@ -135,6 +135,13 @@ frame.addEventListener("load", () => {
     const top = page.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
     return box.left < 0 || box.right > width || !link.contains(top);
   }).map((link) => link.textContent);
+  const overlaps = () => all(".chart").flatMap((chart) => {
+    const feet = [...chart.querySelectorAll(`text[y="${chart.viewBox.baseVal.height - 7}"]`)];
+    const boxes = feet.map((one) => one.getBoundingClientRect()).filter((box) => box.width);
+    boxes.sort((a, b) => a.left - b.left);
+    const touch = boxes.some((box, i) => i && box.left < boxes[i - 1].right);
+    return touch ? [chart.getAttribute("aria-label")] : [];
+  });
   const units = /^(%|σ|nats|tokens|samples|tokens\\/s)$/;
   const seen = {
     lone: all("figcaption output, th, h2, h3, td b").map((one) => one.textContent.trim())
@@ -148,7 +155,7 @@ frame.addEventListener("load", () => {
         + (font === "inherit" ? "" : `* { font-family: ${font} !important }`);
       frame.contentWindow.scrollTo(0, 0);
       seen.measured.push({ font, width, scroll: page.documentElement.scrollWidth, broken: broken(),
-        hidden: menu(width) });
+        hidden: menu(width), overlaps: overlaps() });
     }
   }
   document.body.textContent = JSON.stringify(seen);
@@ -208,6 +215,7 @@ def wrong_in(page: str, tmp_path: Path) -> list[str]:
         where = f"{one['font']} at {one['width']}"
         wrong += [f"{where}: broken {word}" for word in one["broken"]]
         wrong += [f"{where}: {link} is cut off the menu" for link in one["hidden"]]
+        wrong += [f"{where}: the foot of “{label}” is not readable" for label in one["overlaps"]]
         wrong += [f"{where}: {one['scroll']} pixels wide"] if one["scroll"] > one["width"] else []
     return wrong
 

@@ -50,9 +50,19 @@ def test_the_timeline_divides_the_seconds(run_folder: Path):
 
 def test_a_stage_still_running_has_no_seconds(tmp_path: Path):
     (tmp_path / "metrics.jsonl").write_text('{"stage": "rl", "update": 1, "loss": 1.0}\n')
+    (tmp_path / "timings.jsonl").write_text('{"stage": "rl", "update": 1, "seconds": 1.0}\n')
     read = Reader(run_page(read_run(tmp_path)))
     assert "Not measured yet: 1 update in reinforcement learning." in read.text
     assert "not finished, 1 update" in read.text
+
+
+def test_what_cannot_be_read_is_not_said_to_be_absent(run_folder: Path, tmp_path: Path):
+    copy = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    (copy / "results.json").write_text("[{")
+    (copy / "timings.jsonl").unlink()
+    said = Reader(run_page(read_run(copy))).text
+    assert "The results cannot be read: 400 updates in cold start, reinforcement learning." in said
+    assert "Cold starttime not known, 240 updates" in said
 
 
 @pytest.mark.parametrize(
