@@ -8,6 +8,7 @@ from stablereward.evaluation.calibration import Bin
 from stablereward.evaluation.standings import Curves, Standing
 from stablereward.report.charts import Series, line_chart
 from stablereward.report.markup import Html, el, join
+from stablereward.report.mistakes import reliability
 from stablereward.report.page import page
 
 
@@ -22,7 +23,7 @@ def to_html(title: str, standings: Sequence[Standing], notes: Sequence[str], cur
     sections = [
         ("Table", _table(*measures.cells(standings))),
         ("Votes", join([_table(*voting.cells(curves)), _charts(curves)]) if curves else None),
-        ("Calibration", _reliability(standings[0].reliability)),
+        ("Calibration", _reliability(own.judge, standings[0].reliability)),
         ("Notes", el("ul", *(el("li", note) for note in notes)) if notes else None),
     ]
     opening = join([el("p", score, cls="verdict"), el("p", *said, cls="muted")])
@@ -52,14 +53,8 @@ def _charts(curves: Curves) -> Html:
     return el("div", *figures, cls="charts")
 
 
-def _reliability(bins: Sequence[Bin]) -> Html | None:
-    if len(bins) < 2:
-        return None
-    xs = [100 * one.confidence for one in bins]
-    lines = {"right": [100 * one.accuracy for one in bins], "as right as sure": xs}
-    says = "How many votes are right by how many opinions stand behind them."
-    figure = _figure("Reliability", says, xs, lines, [0, 1], "agreement")
-    return el("div", figure, cls="charts")
+def _reliability(judge: str, bins: Sequence[Bin]) -> Html | None:
+    return el("div", reliability(bins, judge), cls="charts") if len(bins) > 1 else None
 
 
 def _figure(
@@ -68,7 +63,6 @@ def _figure(
     xs: Sequence[float],
     lines: dict[str, list[float]],
     colours: Sequence[int],
-    x_label: str = "votes an order",
 ) -> Html:
     series = [
         Series(name=name, colour=colour, xs=xs, ys=ys)
@@ -78,6 +72,6 @@ def _figure(
     return el(
         "figure",
         el("figcaption", el("b", title), el("p", says)),
-        line_chart(series, title=title, unit="%", x_label=x_label),
+        line_chart(series, title=title, unit="%", x_label="votes an order"),
         el("div", *keys, cls="keys"),
     )

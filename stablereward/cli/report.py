@@ -1,9 +1,12 @@
 """`stablereward report`: a run, or several side by side, as a page."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from stablereward.cli.printing import printable
 
 
 def report(
@@ -13,4 +16,7 @@ def report(
     """Write the self-contained HTML page of a run, or one that compares several."""
     from stablereward.report.report import write_report
 
-    print(write_report(runs[0] if len(runs) == 1 else runs, out))
+    def tell(line: str) -> None:
+        print(f"warning: {printable(line)}", file=sys.stderr)
+
+    print(write_report(runs[0] if len(runs) == 1 else runs, out, tell=tell))

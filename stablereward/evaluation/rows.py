@@ -12,15 +12,20 @@ from stablereward.types import Row, Vote
 
 R = TypeVar("R", bound=Row)
 
-_ROW = TypeAdapter(Row)
+ROW = TypeAdapter(Row)
 _REMEDY = "correct the line, or take it out and judge the pair again"
+
+
+def file_name(judge: str, votes: int) -> str:
+    """The file of a judge's rows at so many votes an order, as a run folder names it."""
+    return f"{judge}-{votes}.jsonl".replace(" ", "-").replace(",", "")
 
 
 def append(rows: Sequence[Row], path: Path) -> None:
     """Adds rows to the end of the file. Raises `StorageError` where it cannot be written."""
     try:
         with path.open("ab") as file:
-            file.writelines(_ROW.dump_json(row) + b"\n" for row in rows)
+            file.writelines(ROW.dump_json(row) + b"\n" for row in rows)
     except OSError as error:
         raise StorageError(f"{path}: cannot be written ({error.strerror})") from error
 
@@ -44,21 +49,20 @@ def parse(content: bytes, path: Path, form: type[R]) -> list[R]:
     Raises `DataError` with the line that is no row or speaks of a response that is not there.
     """
     adapter = TypeAdapter(form)
-    rows: list[R] = []
-    for number, line in enumerate(content.split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = adapter.validate_json(line, strict=True)
-        except ValidationError as error:
-            raise DataError(
-                f"{path}:{number}: not a row of an evaluation ({problem(error)}); {_REMEDY}"
-            ) from None
-        wrong = _wrong(row)
-        if wrong:
-            raise DataError(f"{path}:{number}: {wrong}; {_REMEDY}")
-        rows.append(row)
-    return rows
+    lines = enumerate(content.split(b"\n"), start=1)
+    return [parse_line(line, f"{path}:{number}", adapter) for number, line in lines if line.strip()]
+
+
+def parse_line(line: bytes, where: str, adapter: TypeAdapter[R]) -> R:
+    """One row, every type and index checked. Raises `DataError` that says `where` and what is wrong."""
+    try:
+        row = adapter.validate_json(line, strict=True)
+    except ValidationError as error:
+        raise DataError(f"{where}: not a row of an evaluation ({problem(error)}); {_REMEDY}") from None
+    wrong = _wrong(row)
+    if wrong:
+        raise DataError(f"{where}: {wrong}; {_REMEDY}")
+    return row
 
 
 def _wrong(row: Row) -> str:

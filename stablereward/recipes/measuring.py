@@ -79,8 +79,7 @@ def measure(
 
 
 def _rows(run: RunFolder, subject: Subject, preferences: Sequence[Preference], votes: int) -> list[Row]:
-    name = f"{subject.name}-{votes}.jsonl".replace(" ", "-").replace(",", "")
-    path = run.path / "judgements" / name
+    path = run.path / "judgements" / row_files.file_name(subject.name, votes)
     if path.exists():
         return row_files.read(path)
     with writing(path):

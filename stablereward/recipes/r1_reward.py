@@ -50,6 +50,7 @@ from stablereward.rewards.consistency import consistency_reward
 from stablereward.rewards.format import format_reward
 from stablereward.rewards.reward import RewardFunction
 from stablereward.rewards.rule_referee import rule_referee
+from stablereward.training.machine import keep_machine
 from stablereward.training.optim import OptimConfig
 from stablereward.training.planning import Drawing, Update, Work
 from stablereward.training.progress import say
@@ -147,6 +148,7 @@ def run(config: Config, *, resume: bool = False) -> Path:
     require_whole_batches(config.hardware, config.rl)
     folder = RunFolder(config.output)
     folder.open(dump(config), resume=resume)
+    keep_machine(folder.path, "r1_reward")
     with stage(folder, "data"):
         preferences = load(config.data, folder.path / "data", config.seed)
         say(f"  {len(preferences.train)} preferences to train on, {len(preferences.held_out)} held out")
@@ -181,7 +183,7 @@ def run(config: Config, *, resume: bool = False) -> Path:
         )
     with stage(folder, "measurement"):
         measure(folder, _subjects(config, start, judge), preferences.held_out)
-    report = write_report(folder.path)
+    report = write_report(folder.path, tell=say)
     say(f"report: {report}")
     return folder.path
 

@@ -154,7 +154,7 @@ def _grid(frame: Frame, x_ticks: Sequence[float], y_ticks: Sequence[float], x_la
         parts.append(el("text", label, x=LEFT - 6, y=f"{y + 3.5:.1f}", cls="end"))
     for tick in x_ticks:
         x, _ = frame.point(tick, frame.y0)
-        if x < WIDTH - RIGHT - 56:
+        if x < WIDTH - RIGHT - 14 - 7 * len(x_label):
             parts.append(el("text", number(tick), x=f"{x:.1f}", y=HEIGHT - 7, cls="mid"))
     parts.append(el("text", x_label, x=WIDTH - RIGHT, y=HEIGHT - 7, cls="end"))
     return join(parts)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import yaml
 
+from stablereward.report.alerts import alerts
 from stablereward.report.charts import COLOURS
 from stablereward.report.curves import curves_section
 from stablereward.report.distributions import side_by_side
@@ -31,7 +32,7 @@ def comparison_page(runs: Sequence[Run]) -> str:
         ("Learning", curves_section(runs)),
         ("Distributions", side_by_side(runs)),
     )
-    return page(f"{len(runs)} runs compared", join([_leader(runs), _names(runs)]), sections)
+    return page(f"{len(runs)} runs compared", join([_leader(runs), alerts(runs), _names(runs)]), sections)
 
 
 def _told_apart(runs: Sequence[Run]) -> list[Run]:

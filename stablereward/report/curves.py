@@ -8,7 +8,7 @@ from stablereward.report.catalogue import FIRST, GROUPS, Curve
 from stablereward.report.charts import COLOURS, Series, line_chart, smooth, sparkline
 from stablereward.report.events import marks_of
 from stablereward.report.markup import Html, el, join
-from stablereward.report.quantities import is_number, number, plural
+from stablereward.report.quantities import in_unit, is_number, number, plural
 from stablereward.report.run import Run
 from stablereward.report.writing import clipped
 
@@ -161,12 +161,14 @@ def _figure(curve: Curve, series: list[Series], boundaries: list[float], marks: 
         el("span", name, " ", el("b", number(last)), cls=f"key value c{colour % COLOURS}", data_name=name)
         for (name, colour), last in keys.items()
     )
-    last = f"{number(smooth(series[-1].ys)[-1])} {unit}" if len(keys) == 1 or boundaries else unit
+    one_value = len(keys) == 1 or boundaries
+    last = f"{number(smooth(series[-1].ys)[-1])} {unit}" if one_value else ""
+    says = curve.says if one_value else in_unit(curve.says, unit)
     bend = bend_of([y for one in series for y in one.ys]) if curve.bends else 0.0
     bent = f" The axis is logarithmic beyond {number(bend)}." if bend else ""
     return el(
         "figure",
-        el("figcaption", el("b", curve.title), el("output", last.strip()), el("p", curve.says, bent)),
+        el("figcaption", el("b", curve.title), el("output", last.strip()), el("p", says, bent)),
         line_chart(
             series,
             title=curve.title,

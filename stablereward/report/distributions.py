@@ -9,7 +9,7 @@ from stablereward.report.curves import remark, stage_name
 from stablereward.report.events import marks_of
 from stablereward.report.fans import fan_chart, frame_of, readout
 from stablereward.report.markup import Html, el, join, thin
-from stablereward.report.quantities import number, plural
+from stablereward.report.quantities import in_unit, number, plural
 from stablereward.report.recorded import Spread
 from stablereward.report.run import Run
 
@@ -96,7 +96,11 @@ def _row(name: str, found: Sequence[tuple[int, Run, list[Spread]]]) -> Html:
         for i, run, spreads in found
     ]
     heading = el(
-        "h3", known.title, " ", el("span", f"{known.says}{_bent(bend)}", cls="muted"), cls="quantity"
+        "h3",
+        known.title,
+        " ",
+        el("span", f"{in_unit(known.says, known.unit)}{_bent(bend)}", cls="muted"),
+        cls="quantity",
     )
     return el("div", heading, el("div", *figures, cls="charts multiples"), remark(known.bad))
 
@@ -110,9 +114,10 @@ def _constant(spreads: list[Spread]) -> float | None:
 def _figure(name: str, title: str, spreads: list[Spread], marks: Sequence[Mark]) -> Html:
     known = quantity(name)
     frame = frame_of([spreads])
+    says = in_unit(known.says, known.unit)
     return el(
         "figure",
-        el("figcaption", el("b", title), el("output", known.unit), el("p", known.says, _bent(frame[0].bend))),
+        el("figcaption", el("b", title), el("output", ""), el("p", says, _bent(frame[0].bend))),
         fan_chart(spreads, title=title, unit=known.unit, frame=frame, marks=marks),
         readout(spreads[-1]),
         remark(known.bad),

@@ -14,6 +14,7 @@ MAX_EVENTS = 100
 MAX_PLACES = 8
 PLACE = frozenset({"event", "stage", "update"})
 SAID = {
+    "no_signal": ("bad", "The rewards have not varied for {collections} collections: nothing to learn from"),
     "stopped": ("bad", "The run stopped: {reason}"),
     "non_finite": ("bad", "Not a finite number: {tensor}; {action}"),
     "collapse": ("bad", "The rule “{rule}” found {value}, beyond its bound {bound}"),
@@ -54,7 +55,7 @@ def events_section(run: Run) -> Html | None:
     most_serious = sorted(range(len(told)), key=lambda i: -KINDS.index(_kind(told[i][0][0])))[:MAX_EVENTS]
     rows = [_row(*told[i]) for i in sorted(most_serious)]
     rows += [
-        el("tr", el("th", "unreadable", scope="row"), el("td"), el("td", notice))
+        el("tr", el("th", "left out", scope="row"), el("td"), el("td", notice))
         for notice in run.notices[:MAX_EVENTS]
     ]
     if not rows:

@@ -2,39 +2,41 @@
 
 import base64
 import hashlib
-import re
 from collections.abc import Iterable
 from importlib.resources import files
 from string import Template
 
+from stablereward.report.alerts import alerts
 from stablereward.report.charts import COLOURS
 from stablereward.report.curves import curves_section, stage_name
 from stablereward.report.distributions import distributions_section
 from stablereward.report.events import events_section
 from stablereward.report.examples import examples_section
 from stablereward.report.markup import Html, el, html, join
+from stablereward.report.mistakes import mistakes_section
 from stablereward.report.quantities import duration, is_number, percent, plural
+from stablereward.report.reproduce import reproduce_section
 from stablereward.report.results import qualification, results_section, verdict
 from stablereward.report.rollouts import rollouts_section
 from stablereward.report.run import Run
 
 POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'"
-CONFIG_LINE = re.compile(r"(\s*(?:- )?)([^\s#:][^:]*)(:.*)")
 
 
 def run_page(run: Run) -> str:
     """The whole page of one run."""
     sections = (
         ("Results", results_section(run)),
+        ("Mistakes", mistakes_section(run)),
         ("Learning", curves_section([run])),
         ("Distributions", distributions_section(run)),
         ("Judgements", examples_section(run)),
         ("Rollouts", rollouts_section(run)),
         ("Events", events_section(run)),
-        ("Config", _config(run)),
+        ("Reproduce", reproduce_section(run)),
     )
-    opening = join([verdict(run.results) or _unmeasured(run), qualification(run.results), _timeline(run)])
-    return page(run.name, opening, sections)
+    opening = [verdict(run.results) or _unmeasured(run), qualification(run.results)]
+    return page(run.name, join([*opening, alerts([run]), _timeline(run)]), sections)
 
 
 def page(title: str, opening: Html, sections: Iterable[tuple[str, Html | None]]) -> str:
@@ -60,7 +62,13 @@ def _file(name: str) -> str:
 def _unmeasured(run: Run) -> Html:
     text = plural(len(run.updates), "update") if run.updates else "nothing trained yet"
     stages = ", ".join(stage_name(stage).lower() for stage in run.stages)
-    return el("p", f"Not measured yet: {text}{f' in {stages}' if stages else ''}.", cls="verdict")
+    state = "The results cannot be read" if _hurt(run, "results.json") else "Not measured yet"
+    return el("p", f"{state}: {text}{f' in {stages}' if stages else ''}.", cls="verdict")
+
+
+def _hurt(run: Run, name: str) -> bool:
+    """Whether a file of the run is damaged or missing."""
+    return any(notice.startswith(name) for notice in run.notices)
 
 
 def _timeline(run: Run) -> Html | None:
@@ -73,11 +81,12 @@ def _timeline(run: Run) -> Html | None:
     if not run.stages:
         return None
     total = sum(seconds.values())
+    unknown = "time not known" if _hurt(run, "timings.jsonl") else "not finished"
     bars, keys = [], []
     for i, stage in enumerate(run.stages):
         spent = seconds.get(stage)
         updates = len({row["update"] for row in run.updates if row.get("stage") == stage})
-        time = "not finished" if spent is None else duration(spent)
+        time = unknown if spent is None else duration(spent)
         detail = f"{time}, {plural(updates, 'update')}" if updates else time
         if spent and total:
             share = f"{stage_name(stage)}: {time}, {percent(spent / total, 0)}"
@@ -87,20 +96,3 @@ def _timeline(run: Run) -> Html | None:
         el("li", el("b", "Together"), el("span", duration(total)), cls="total") if len(seconds) > 1 else None
     )
     return el("div", el("div", *bars, cls="stages"), el("ol", *keys, whole), cls="timeline")
-
-
-def _config(run: Run) -> Html | None:
-    if not run.config.strip():
-        return None
-    lines = join(_config_line(line) for line in run.config.rstrip().splitlines())
-    return el(
-        "details", el("summary", "config.yaml: every setting of this run"), el("pre", lines), cls="fold"
-    )
-
-
-def _config_line(line: str) -> Html:
-    found = CONFIG_LINE.fullmatch(line)
-    if found is None:
-        return join([line, "\n"])
-    indent, key, rest = found.groups()
-    return join([indent, el("b", key), rest, "\n"])

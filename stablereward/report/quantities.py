@@ -5,6 +5,8 @@ from typing import TypeGuard
 
 MAX_VALUE = 1e300
 SPACE = "\N{NO-BREAK SPACE}"
+TOGETHER = "\N{WORD JOINER}"
+"""Behind a dash: the line does not break there."""
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -38,6 +40,14 @@ def percent(share: float | None, digits: int = 1) -> str:
 def points(difference: float) -> str:
     """A difference of two shares in percentage points, with its sign."""
     return f"{100 * difference:+.1f}".replace("-", MINUS)
+
+
+def in_unit(says: str, unit: str) -> str:
+    """A sentence that also says in what unit its figures are."""
+    name = {"%": "per cent"}.get(unit, unit)
+    return (
+        f"{says.removesuffix('.')}, in {name}." if says and unit else says or (f"In {name}." if unit else "")
+    )
 
 
 def duration(seconds: float) -> str:

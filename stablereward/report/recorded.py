@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from stablereward.report.files import objects
-from stablereward.report.quantities import is_number
+from stablereward.report.quantities import MAX_VALUE, is_number, plural
 
 NUM_QUANTILES = 9
 """min, 1 %, 5 %, 25 %, 50 %, 75 %, 95 %, 99 %, max."""
@@ -77,9 +77,12 @@ def read_recorded(path: Path, notices: list[str]) -> Courses:
     courses: Courses = {}
     left_out: Counter[str] = Counter()
     not_finite: Counter[str] = Counter()
+    too_many = False
+    strange = 0
     for _, row in objects(path, notices):
         update, quantities = row.get("update"), row.get("quantities")
-        if not isinstance(update, int) or not isinstance(quantities, dict):
+        if not isinstance(update, int) or abs(update) > MAX_VALUE or not isinstance(quantities, dict):
+            strange += 1
             continue
         for name, found in quantities.items():
             key = (str(row.get("stage", "")), str(name))
@@ -87,13 +90,20 @@ def read_recorded(path: Path, notices: list[str]) -> Courses:
                 left_out[key[1]] += 1
                 continue
             not_finite[key[1]] += found["not_finite"] if isinstance(found.get("not_finite"), int) else 0
-            if found.get("count") == 0 or (key not in courses and len(courses) == MAX_COURSES):
+            if found.get("count") == 0:
+                continue
+            if key not in courses and len(courses) == MAX_COURSES:
+                too_many = True
                 continue
             spread = _spread(update, found)
             if spread is None:
                 left_out[key[1]] += 1
             else:
                 courses.setdefault(key, Course()).add(spread)
+    if strange:
+        notices.append(f"{path.name}: {plural(strange, 'line')} left out: no record of an update")
+    if too_many:
+        notices.append(f"{path.name}: all after its first {MAX_COURSES} quantities left out")
     notices += [f"{path.name}: {name} has no finite quantiles in {n} lines" for name, n in left_out.items()]
     notices += [f"{path.name}: {n} values of {name} are not finite" for name, n in not_finite.items() if n]
     return courses

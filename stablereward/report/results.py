@@ -3,7 +3,7 @@
 import re
 
 from stablereward.report.markup import Html, el, join
-from stablereward.report.quantities import SPACE, is_number, percent, plural, points
+from stablereward.report.quantities import SPACE, TOGETHER, is_number, percent, plural, points
 from stablereward.report.run import Result, Run
 
 CHANCE = 0.5
@@ -122,7 +122,9 @@ def results_section(run: Run) -> Html | None:
         "whisker is its 95 % interval and the dashed line is chance. “Both right” counts a pair once, "
         "when neither order misleads the judge; “same choice” is how often both orders agree."
     )
-    return join([table, el("p", note, cls="muted note"), _categories(run.categories)])
+    return join(
+        [el("div", table, cls="scroll"), el("p", note, cls="muted note"), _categories(run.categories)]
+    )
 
 
 def _row(result: Result) -> Html:
@@ -160,12 +162,12 @@ def bar(share: float, interval: tuple[float, float] | None) -> Html:
 
 def span(interval: tuple[float, float]) -> str:
     """An interval in per cent."""
-    return f"{100 * interval[0]:.1f}–{percent(interval[1])}"
+    return f"{100 * interval[0]:.1f}–{TOGETHER}{percent(interval[1])}"
 
 
 def _failures(result: Result) -> str:
     failures = result.parse_failures
-    if failures is None:
+    if not is_number(failures):
         return "–"
     return percent(failures) if isinstance(failures, float) and failures <= 1 else f"{failures:g}"
 

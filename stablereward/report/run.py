@@ -1,5 +1,6 @@
 """A run folder read for display: whatever is there, nothing assumed, sizes bounded."""
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,12 +9,14 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stablereward.errors import DataError
-from stablereward.report.files import document, objects, reason, text
-from stablereward.report.quantities import is_number as is_number
+from stablereward.report.files import document, objects, reason, said, text
+from stablereward.report.judged import Judged, read_judged
+from stablereward.report.quantities import is_number, plural
 from stablereward.report.recorded import Courses, read_recorded
 
 MAX_CONFIG = 100_000
 MAX_EXAMPLES = 2_000
+MAX_STRANGE = 20
 MAX_UPDATES = 24
 GROUPS_PER_UPDATE = 2
 
@@ -31,6 +34,8 @@ class Result(Record):
     "start", "control" or "other"; without it the role follows from the judge's name.
     """
 
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
+
     judge: str
     votes: int = 1
     n: int | None = None
@@ -41,6 +46,19 @@ class Result(Record):
     parse_failures: int | float | None = None
     interval: tuple[float, float] | None = None
     role: str = ""
+
+
+class Origin(Record):
+    """Where a run, or a part of it that was resumed, was computed; an entry of `machine.json`."""
+
+    recipe: str = ""
+    system: str = ""
+    cpu: str = ""
+    cores: int | None = None
+    threads: int | None = None
+    memory_gib: float | None = None
+    gpus: list[str] = []
+    versions: dict[str, str] = {}
 
 
 class Written(Record):
@@ -101,8 +119,8 @@ class Example(Record):
 class Run:
     """What a run folder holds; a missing piece is empty.
 
-    `stages` are in the order they began; `notices` say what could not be read; `label` is a name in place
-    of the folder's.
+    `stages` are in the order they began; `judged` are every judge's votes by name; `notices` say what was
+    left out; `label` is a name in place of the folder's.
     """
 
     folder: Path
@@ -116,6 +134,8 @@ class Run:
     examples: list[Example] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
     recorded: Courses = field(default_factory=dict)
+    judged: Judged = field(default_factory=dict)
+    origins: list[Origin] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
 
     @property
@@ -125,15 +145,6 @@ class Run:
 
 
 RecordT = TypeVar("RecordT", bound=Record)
-
-
-def _with_timings(rows: list[dict[str, Any]], timings: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of updates with what the clock said of them, which is kept in a file of its own."""
-    clock = {(row.get("stage"), row.get("update")): row for row in timings if "event" not in row}
-    return [
-        row if "event" in row else {**clock.get((row.get("stage"), row.get("update")), {}), **row}
-        for row in rows
-    ]
 
 
 def read_run(folder: Path) -> Run:
@@ -148,24 +159,82 @@ def read_run(folder: Path) -> Run:
     if not present & {"config.yaml", "metrics.jsonl", "results.json", "examples.jsonl", "rollouts"}:
         raise DataError(f"{folder}: holds no run; expected config.yaml, metrics.jsonl or results.json in it")
     notices: list[str] = []
-    rows = [row for _, row in objects(folder / "metrics.jsonl", notices)]
-    timings = [row for _, row in objects(folder / "timings.jsonl", notices)]
+    rows = _logged(folder / "metrics.jsonl", notices)
+    timings = _logged(folder / "timings.jsonl", notices)
     ended = [row for row in timings if "event" in row]
     rows = [*_with_timings(rows, timings), *ended]
-    examples = _records(Example, folder / "examples.jsonl", notices)
-    return Run(
+    config = text(folder / "config.yaml", notices)
+    if len(config) > MAX_CONFIG:
+        notices.append(f"config.yaml: all after its first {MAX_CONFIG} characters left out")
+    results: list[Result] = document(list[Result], folder / "results.json", notices) or []
+    run = Run(
         folder=folder,
-        config=text(folder / "config.yaml", notices)[:MAX_CONFIG],
-        stages=list(dict.fromkeys(str(row["stage"]) for row in (*ended, *rows) if "stage" in row)),
-        updates=[row for row in rows if isinstance(row.get("update"), int) and "event" not in row],
+        config=config[:MAX_CONFIG],
+        stages=list(dict.fromkeys(row["stage"] for row in (*ended, *rows) if "stage" in row)),
+        updates=[row for row in rows if "event" not in row],
         events=[row for row in _placed(rows) if "event" in row],
-        results=document(list[Result], folder / "results.json", notices) or [],
+        results=results,
         categories=document(dict[str, dict[str, float]], folder / "categories.json", notices) or {},
-        examples=examples,
-        groups=_spread_groups(sorted((folder / "rollouts").glob("*.jsonl")), notices),
+        examples=_records(Example, folder / "examples.jsonl", notices),
+        groups=_spread_groups(_rollouts(folder), notices),
         recorded=read_recorded(folder / "distributions.jsonl", notices),
+        judged=read_judged(folder / "judgements", [(one.judge, one.votes) for one in results], notices),
+        origins=document(list[Origin], folder / "machine.json", notices) or [],
         notices=notices,
     )
+    notices += _missing(run, present)
+    return run
+
+
+def _logged(path: Path, notices: list[str]) -> list[dict[str, Any]]:
+    """The updates and events of a log; the stage of each is text, an update has a number."""
+    rows = []
+    strange: Counter[str] = Counter()
+    for line, row in objects(path, notices):
+        placed = {**row, "stage": str(row["stage"])} if "stage" in row else row
+        if "event" in row:
+            rows.append(placed)
+        elif _is_update(row.get("update")):
+            rows.append(placed)
+            strange.update(key for key, value in row.items() if key != "stage" and not is_number(value))
+        elif row:
+            notices.append(f"{said(path)}:{line} left out: neither an event nor an update with its number")
+    many = len(strange) > MAX_STRANGE
+    notices += [
+        f"{path.name}: {plural(count, 'value')} of {name} left out: no finite number"
+        for name, count in strange.most_common(MAX_STRANGE)
+    ] + ([f"{path.name}: values of {len(strange) - MAX_STRANGE} more names left out"] if many else [])
+    return rows
+
+
+def _is_update(number: object) -> bool:
+    return isinstance(number, int) and is_number(number)
+
+
+def _with_timings(rows: list[dict[str, Any]], timings: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of updates with what the clock said of them, which is kept in a file of its own."""
+    clock = {(row.get("stage"), row["update"]): row for row in timings if "event" not in row}
+    return [
+        row if "event" in row else {**clock.get((row.get("stage"), row["update"]), {}), **row} for row in rows
+    ]
+
+
+def _missing(run: Run, present: set[str]) -> list[str]:
+    """The files that a run of this kind has and this folder lacks: what is there tells that they were."""
+    sampled = any("reward/mean" in row for row in run.updates)
+    if not _rollouts(run.folder):
+        present = present - {"rollouts"}
+    expected = {
+        "config.yaml": True,
+        "metrics.jsonl": {"timings.jsonl", "distributions.jsonl", "rollouts"} & present,
+        "timings.jsonl": run.updates,
+        "distributions.jsonl": sampled,
+        "rollouts": sampled,
+        "results.json": {"categories.json", "examples.jsonl", "judgements"} & present,
+        "categories.json": run.results,
+        "examples.jsonl": any(one.votes > 1 for one in run.results),
+    }
+    return [f"{name} is not in the folder" for name, due in expected.items() if due and name not in present]
 
 
 def _placed(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -183,10 +252,16 @@ def _records(kind: type[RecordT], path: Path, notices: list[str]) -> list[Record
         try:
             records.append(kind.model_validate(row))
         except ValidationError as error:
-            notices.append(f"{path.name}:{line} left out: {reason(error)}")
+            notices.append(f"{said(path)}:{line} left out: {reason(error)}")
         if len(records) == MAX_EXAMPLES:
+            notices.append(f"{said(path)}: all after its first {MAX_EXAMPLES} rows left out")
             break
     return records
+
+
+def _rollouts(folder: Path) -> list[Path]:
+    """The files of rollouts, without those that a killed run left half-written."""
+    return sorted(path for path in (folder / "rollouts").glob("*.jsonl") if not path.name.startswith("."))
 
 
 def _spread_groups(paths: list[Path], notices: list[str]) -> list[Group]:
@@ -197,9 +272,10 @@ def _spread_groups(paths: list[Path], notices: list[str]) -> list[Group]:
     places: dict[int, list[tuple[bool, Path, int]]] = {}
     for path in paths:
         for line, row in objects(path, notices):
-            update = row.get("update")
-            if isinstance(update, int):
-                places.setdefault(update, []).append((not _tells(row), path, line))
+            if _is_update(row.get("update")):
+                places.setdefault(row["update"], []).append((not _tells(row), path, line))
+            elif row:
+                notices.append(f"{said(path)}:{line} left out: its update has no number")
     chosen = set(spread(sorted(places), MAX_UPDATES))
     wanted = {place[1:] for update in chosen for place in sorted(places[update])[:GROUPS_PER_UPDATE]}
     groups: list[Group] = []
@@ -210,7 +286,7 @@ def _spread_groups(paths: list[Path], notices: list[str]) -> list[Group]:
             try:
                 groups.append(Group.model_validate(row))
             except ValidationError as error:
-                notices.append(f"{path.name}:{line} left out: {reason(error)}")
+                notices.append(f"{said(path)}:{line} left out: {reason(error)}")
     return sorted(groups, key=lambda group: group.update)
 
 

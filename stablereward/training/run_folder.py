@@ -1,9 +1,9 @@
-"""A run is a folder: `config.yaml`, `metrics.jsonl`, `distributions.jsonl`, `timings.jsonl`, `rollouts/`,
-`media/`, `checkpoints/`.
+"""A run is a folder: `config.yaml`, `metrics.jsonl`, `distributions.jsonl`, `timings.jsonl`, `machine.json`,
+`rollouts/`, `media/`, `checkpoints/`.
 
 `metrics.jsonl` is the source of truth and holds no clock, nor does `distributions.jsonl`, so that an
 interrupted and resumed run ends with the same bytes as an uninterrupted one; what the clock says is in
-`timings.jsonl`.
+`timings.jsonl`, and what was computed where in `machine.json`.
 """
 
 import errno

@@ -34,7 +34,8 @@ class Reader(HTMLParser):
 
     @property
     def text(self) -> str:
-        return " ".join("".join(self.pieces).replace("\N{NO-BREAK SPACE}", " ").split())
+        said = "".join(self.pieces).replace("\N{WORD JOINER}", "")
+        return " ".join(said.replace("\N{NO-BREAK SPACE}", " ").split())
 
     def named(self, tag: str, cls: str = "") -> list[dict[str, str]]:
         """Attributes of the elements with this name and class."""

@@ -1,4 +1,4 @@
-"""What the flight recorder leaves in a run, made up: for pages that need more than a tiny real run has."""
+"""What a run leaves beside its metrics, made up: for pages that need more than a tiny real run has."""
 
 import math
 import random
@@ -45,6 +45,47 @@ def clipped(rng: random.Random, text: str) -> dict[str, Any]:
     return {"tokens": tokens, "clipped": kinds}
 
 
+def judged(rng: random.Random, result: dict[str, Any], categories: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows of a judge that likes the response shown first and is wrong most often in the last category."""
+    rows = []
+    for i in range(240):
+        category, best = categories[i % len(categories)], rng.randrange(2)
+        right = (result["accuracy"] + result["accuracy_swapped"]) / 2 - 0.08 * (category == categories[-1])
+        votes = [_vote(rng, result, order, best, right) for order in ([0, 1], [1, 0])]
+        rows.append({"id": f"pair {i}", "category": category, "best": best, "votes": votes})
+    return rows
+
+
+def _vote(
+    rng: random.Random, result: dict[str, Any], order: list[int], best: int, right: float
+) -> dict[str, Any]:
+    chance = right + (0.06 if order[0] == best else -0.06)
+    if result["judge"] == "always first":
+        chance = float(order[0] == best)
+    sure = min(max(rng.gauss(chance, 0.15), 0.0), 1.0) if result["votes"] > 1 else chance
+    judgements, failures = [], []
+    for _ in range(result["votes"]):
+        if rng.random() < result["parse_failures"]:
+            failures.append({"reason": "no_verdict", "detail": ""})
+        else:
+            choice = best if rng.random() < sure else 1 - best
+            judgements.append({"choice": choice, "text": f"<answer>{choice}</answer>", "order": order})
+    counts = [sum(one["choice"] == i for one in judgements) for i in range(2)]
+    shares = [count / len(judgements) if judgements else 0.0 for count in counts]
+    choice = None if counts[0] == counts[1] else int(counts[1] > counts[0])
+    return {"choice": choice, "probabilities": shares, "judgements": judgements, "failures": failures}
+
+
+MACHINE: dict[str, Any] = {
+    "recipe": "r1_reward",
+    "system": "Linux-6.1.0-x86_64-with-glibc2.36",
+    "cpu": "AMD EPYC 7B13",
+    "cores": 2,
+    "threads": 2,
+    "memory_gib": 7.8,
+    "gpus": [],
+    "versions": {"stablereward": "0.1.0", "python": "3.11.2", "torch": "2.13.0", "transformers": "5.24.0"},
+}
 EVENTS: list[dict[str, Any]] = [
     {"event": "dropped_sample", "stage": "rl", "update": 30, "sample": "prompt 2, completion 1"},
     {"event": "non_finite", "stage": "rl", "update": 70, "tensor": "loss", "action": "update skipped"},

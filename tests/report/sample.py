@@ -8,15 +8,16 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from .recording import EVENTS, clipped, distributions
+from .recording import EVENTS, MACHINE, clipped, distributions, judged
 
 COLOURS = {"red": (214, 48, 49), "blue": (42, 98, 214), "green": (39, 158, 76), "yellow": (240, 200, 30)}
 SHAPES = ("circle", "square", "triangle")
 PLACES = ("top left", "top", "top right", "left", "middle", "right", "bottom left", "bottom", "bottom right")
 CATEGORIES = ("general", "hallucination", "reasoning")
+MEASURED = ("cold start", "trained judge", "always first")
+CLOCK = ("seconds", "tokens_per_second")
 CONFIG = """\
 # Written by the run; reproduces it.
-recipe: r1_reward
 seed: 0
 model: toy-base
 cold_start:
@@ -37,13 +38,21 @@ def write_run(folder: Path, *, seed: int = 0, num_examples: int = 60, rl_updates
     (folder / "media").mkdir(parents=True)
     (folder / "rollouts").mkdir()
     (folder / "config.yaml").write_text(CONFIG.replace("seed: 0", f"seed: {seed}"))
-    _lines(folder / "metrics.jsonl", [*_cold_start(rng), *_reinforcement(rng, rl_updates), *_endings()])
+    updates = [*_cold_start(rng), *_reinforcement(rng, rl_updates)]
+    _lines(folder / "metrics.jsonl", [_without_clock(row) for row in [*updates, *_happened()]])
+    _lines(folder / "timings.jsonl", [*(_clock(row) for row in updates if "event" not in row), *_endings()])
+    (folder / "machine.json").write_text(json.dumps([MACHINE]))
     (folder / "results.json").write_text(json.dumps(_results(rng), indent=1))
     (folder / "categories.json").write_text(json.dumps(_categories(rng)))
     _lines(folder / "examples.jsonl", [_example(rng, folder, i) for i in range(num_examples)])
     groups = [_group(rng, folder, update) for update in range(1, rl_updates + 1, 4) for _ in range(2)]
     _lines(folder / "rollouts" / "rl.jsonl", groups)
     _lines(folder / "distributions.jsonl", distributions(random.Random(seed), rl_updates))
+    (folder / "judgements").mkdir()
+    for row in _results(random.Random(seed)):
+        if row["judge"] in MEASURED:
+            name = f"{row['judge']}-{row['votes']}.jsonl".replace(" ", "-").replace(",", "")
+            _lines(folder / "judgements" / name, judged(random.Random(seed), row, CATEGORIES))
     return folder
 
 
@@ -114,7 +123,7 @@ def _cold_start(rng: random.Random) -> list[dict[str, Any]]:
             row["evaluation/accuracy"] = 0.5 + 0.26 * (1 - math.exp(-update / 90))
             row["toy/looks"] = 0.9 * (1 - math.exp(-update / 90))
         rows.append(row)
-    return [*rows, {"event": "stage", "stage": "cold_start", "seconds": 84.2}]
+    return rows
 
 
 def _reinforcement(rng: random.Random, updates: int) -> list[dict[str, Any]]:
@@ -161,13 +170,21 @@ def _reinforcement(rng: random.Random, updates: int) -> list[dict[str, Any]]:
     return rows
 
 
+def _happened() -> list[dict[str, Any]]:
+    return [*EVENTS, {"event": "failures", "stage": "rl", "update": 131, "reasons": {"no_verdict": 2}}]
+
+
 def _endings() -> list[dict[str, Any]]:
-    return [
-        *EVENTS,
-        {"event": "stage", "stage": "rl", "seconds": 318.0},
-        {"event": "failures", "stage": "rl", "update": 131, "reasons": {"no_verdict": 2}},
-        {"event": "stage", "stage": "evaluation", "seconds": 41.7},
-    ]
+    seconds = {"cold_start": 84.2, "rl": 318.0, "evaluation": 41.7}
+    return [{"event": "stage", "stage": stage, "seconds": spent} for stage, spent in seconds.items()]
+
+
+def _without_clock(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in CLOCK}
+
+
+def _clock(row: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key in ("stage", "update", *CLOCK)}
 
 
 def _results(rng: random.Random) -> list[dict[str, Any]]:

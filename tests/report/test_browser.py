@@ -85,18 +85,89 @@ frame.addEventListener("load", () => {
   const seen = {
     width: page.documentElement.scrollWidth, widest, first, everything, filtered, updates, kinds, hovered,
     drawn, pictures, sections: all("section").map((one) => one.id), marks: visible("mark").length,
-    completions: visible(".panel details").length,
+    completions: visible(".panel details").length, alerts: visible(".alert").length,
   };
   document.body.textContent = JSON.stringify(seen);
 });
 """
 
 
-def visit(page: str, tmp_path: Path, width: int = PHONE) -> tuple[dict, list[str]]:
+WIDTHS = (PHONE, 768, 1024, DESK, 1440)
+FONTS = ("inherit", "serif", "monospace")
+"""The page's own fonts, and fallbacks: the last is wider than any font for reading."""
+MEASURE = """
+const frame = document.querySelector("iframe");
+frame.addEventListener("load", () => {
+  const page = frame.contentDocument;
+  const all = (selector) => [...page.querySelectorAll(selector)];
+  const style = page.createElement("style");
+  page.head.append(style);
+  for (const fold of all("details")) fold.open = true;
+  all(".more")[0]?.click();
+  const range = page.createRange();
+  const broken = () => {
+    const found = new Set();
+    const walker = page.createTreeWalker(page.body, NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+      const node = walker.currentNode, parent = node.parentElement;
+      if (parent.closest("script, style, svg, pre, .prose") || !parent.getClientRects().length) continue;
+      for (const { 0: word, index } of node.data.matchAll(/[^ \\n\\t]{2,}/g)) {
+        range.setStart(node, index);
+        range.setEnd(node, index + word.length);
+        if (range.getClientRects().length < 2) continue;
+        let before;
+        for (let i = 0; i < word.length; i++) {
+          range.setStart(node, index + i);
+          range.setEnd(node, index + i + 1);
+          const box = range.getClientRects()[0];
+          if (!box) continue;
+          if (before && box.top >= before.bottom - 2 && word[i - 1] !== "-") {
+            found.add(`${word.slice(0, i)}/${word.slice(i)}`);
+          }
+          before = box;
+        }
+      }
+    }
+    return [...found];
+  };
+  const menu = (width) => all("nav a").filter((link) => {
+    const box = link.getBoundingClientRect();
+    const top = page.elementFromPoint(box.left + box.width / 2, box.top + box.height / 2);
+    return box.left < 0 || box.right > width || !link.contains(top);
+  }).map((link) => link.textContent);
+  const overlaps = () => all(".chart").flatMap((chart) => {
+    const feet = [...chart.querySelectorAll(`text[y="${chart.viewBox.baseVal.height - 7}"]`)];
+    const boxes = feet.map((one) => one.getBoundingClientRect()).filter((box) => box.width);
+    boxes.sort((a, b) => a.left - b.left);
+    const touch = boxes.some((box, i) => i && box.left < boxes[i - 1].right);
+    return touch ? [chart.getAttribute("aria-label")] : [];
+  });
+  const units = /^(%|σ|nats|tokens|samples|tokens\\/s)$/;
+  const seen = {
+    lone: all("figcaption output, th, h2, h3, td b").map((one) => one.textContent.trim())
+      .filter((text) => units.test(text)),
+    measured: [],
+  };
+  for (const font of FONTS) {
+    for (const width of WIDTHS) {
+      frame.width = width;
+      style.textContent = "* { content-visibility: visible !important }"
+        + (font === "inherit" ? "" : `* { font-family: ${font} !important }`);
+      frame.contentWindow.scrollTo(0, 0);
+      seen.measured.push({ font, width, scroll: page.documentElement.scrollWidth, broken: broken(),
+        hidden: menu(width), overlaps: overlaps() });
+    }
+  }
+  document.body.textContent = JSON.stringify(seen);
+});
+"""
+
+
+def visit(page: str, tmp_path: Path, width: int = PHONE, driver: str = DRIVER) -> tuple[dict, list[str]]:
     """What the driver measured, and what the browser's console said."""
     frame = f'<iframe width="{width}" height="800" style="border:0" srcdoc="{escape(page)}"></iframe>'
     harness = tmp_path / "harness.html"
-    content = f"<!doctype html><meta charset=utf-8><body>{frame}<script>{DRIVER}</script>"
+    content = f"<!doctype html><meta charset=utf-8><body>{frame}<script>{driver}</script>"
     harness.write_bytes(content.encode())
     done = subprocess.run(
         [BROWSER, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", harness.as_uri()],
@@ -127,9 +198,46 @@ def test_a_run_on_a_phone(run_folder: Path, tmp_path: Path):
         "reasoning": 6,
     }
     assert seen["updates"] == ["Update 157", "Update 149"]
-    assert len(seen["hovered"]) == 29
-    assert all(re.match(r"update \d+(: .*\d|; .*\d)", text) for text in seen["hovered"])
+    assert len(seen["hovered"]) == 30
+    assert all(re.match(r"(update|confidence) \d+(: .*\d|; .*\d)", text) for text in seen["hovered"])
     assert seen["pictures"] is True
+
+
+def wrong_in(page: str, tmp_path: Path) -> list[str]:
+    """What is wrong with the page's layout at any width in any font."""
+    driver = MEASURE.replace("of FONTS", f"of {json.dumps(FONTS)}")
+    driver = driver.replace("of WIDTHS", f"of {json.dumps(WIDTHS)}")
+    seen, console = visit(page, tmp_path, driver=driver)
+    assert console == []
+    assert len(seen["measured"]) == len(FONTS) * len(WIDTHS)
+    wrong = [f"a heading that is a unit: {text}" for text in seen["lone"]]
+    for one in seen["measured"]:
+        where = f"{one['font']} at {one['width']}"
+        wrong += [f"{where}: broken {word}" for word in one["broken"]]
+        wrong += [f"{where}: {link} is cut off the menu" for link in one["hidden"]]
+        wrong += [f"{where}: the foot of “{label}” is not readable" for label in one["overlaps"]]
+        wrong += [f"{where}: {one['scroll']} pixels wide"] if one["scroll"] > one["width"] else []
+    return wrong
+
+
+@needs_browser
+def test_words_and_numbers_stay_whole_in_any_font(run_folder: Path, tmp_path: Path):
+    assert wrong_in(run_page(read_run(run_folder)), tmp_path) == []
+
+
+@needs_browser
+def test_words_and_numbers_of_two_runs_stay_whole_in_any_font(run_folder: Path, tmp_path: Path):
+    other = write_run(tmp_path / "another", seed=1, num_examples=1, rl_updates=40)
+    assert wrong_in(comparison_page([read_run(run_folder), read_run(other)]), tmp_path) == []
+
+
+@needs_browser
+def test_a_damaged_run_without_a_signal_says_so_on_a_phone(run_folder: Path, tmp_path: Path):
+    notices = ["metrics.jsonl:41 left out: not JSON", "results.json left out: " + "w" * 140]
+    run = replace(read_run(run_folder), notices=notices, events=[{"event": "no_signal", "stage": "rl"}])
+    seen, console = visit(run_page(run), tmp_path)
+    assert console == [] and seen["alerts"] == 2
+    assert (seen["width"], seen["widest"] <= PHONE) == (PHONE, True)
 
 
 @needs_browser
@@ -187,11 +295,12 @@ def test_a_real_run_is_shown_whole(real_run: Path, tmp_path: Path, width: int):
         "results.json": "results",
         "metrics.jsonl": "learning",
         "rollouts": "rollouts",
-        "config.yaml": "config",
+        "config.yaml": "reproduce",
+        "judgements": "mistakes",
     }
     places |= {"distributions.jsonl": "distributions", "examples.jsonl": "judgements"}
     expected = {section for name, section in places.items() if (real_run / name).exists()}
-    assert expected >= {"results", "learning", "distributions", "rollouts", "config"}
+    assert expected >= {"results", "mistakes", "learning", "distributions", "rollouts", "reproduce"}
     assert set(seen["sections"]) - {"events"} == expected
     assert len(seen["hovered"]) >= 10 and seen["drawn"] >= len(seen["hovered"])
     assert seen["completions"] >= 2

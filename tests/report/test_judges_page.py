@@ -188,13 +188,8 @@ frame.addEventListener("load", () => {
 
 @test_browser.needs_browser
 @pytest.mark.parametrize("width", [390, 1280])
-def test_the_choices_work_together_in_a_browser(
-    width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        test_browser, "DRIVER", DRIVER.replace("const page", f"frame.width = {width};\n  const page")
-    )
-    seen, console = test_browser.visit(whole(PAIRS), tmp_path)
+def test_the_choices_work_together_in_a_browser(width: int, tmp_path: Path) -> None:
+    seen, console = test_browser.visit(whole(PAIRS), tmp_path, width, DRIVER)
     assert console == []
     assert seen["width"] == width and seen["widest"] <= width
     # By who is right (all, a, b, neither), then by category (all, general, reasoning): cards and the line.
@@ -207,8 +202,12 @@ def test_the_choices_work_together_in_a_browser(
 
 
 @test_browser.needs_browser
-def test_a_hostile_page_neither_runs_nor_widens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(test_browser, "DRIVER", DRIVER)
-    seen, console = test_browser.visit(whole([hostile(), *PAIRS[:0]]), tmp_path)
+def test_words_and_numbers_stay_whole_in_any_font(tmp_path: Path) -> None:
+    assert test_browser.wrong_in(whole(PAIRS), tmp_path) == []
+
+
+@test_browser.needs_browser
+def test_a_hostile_page_neither_runs_nor_widens(tmp_path: Path) -> None:
+    seen, console = test_browser.visit(whole([hostile(), *PAIRS[:0]]), tmp_path, driver=DRIVER)
     assert console == []
     assert seen["width"] == 390 and seen["widest"] <= 390

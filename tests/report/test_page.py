@@ -26,14 +26,17 @@ def test_the_page_has_every_section_in_order(run_folder: Path):
     read = Reader(run_page(read_run(run_folder)))
     assert sections(read) == [
         "results",
+        "mistakes",
         "learning",
         "distributions",
         "judgements",
         "rollouts",
         "events",
-        "config",
+        "reproduce",
     ]
-    assert [one["href"][1:] for one in read.named("a") if one["href"] != "#top"] == sections(read)
+    assert [
+        one["href"][1:] for one in read.named("a") if one["href"][:5] not in ("#top", "data:")
+    ] == sections(read)
     assert "toy-judge Trained judge: 94.1 % held-out accuracy, +18.3 points over its cold start." in read.text
 
 
@@ -47,9 +50,19 @@ def test_the_timeline_divides_the_seconds(run_folder: Path):
 
 def test_a_stage_still_running_has_no_seconds(tmp_path: Path):
     (tmp_path / "metrics.jsonl").write_text('{"stage": "rl", "update": 1, "loss": 1.0}\n')
+    (tmp_path / "timings.jsonl").write_text('{"stage": "rl", "update": 1, "seconds": 1.0}\n')
     read = Reader(run_page(read_run(tmp_path)))
     assert "Not measured yet: 1 update in reinforcement learning." in read.text
     assert "not finished, 1 update" in read.text
+
+
+def test_what_cannot_be_read_is_not_said_to_be_absent(run_folder: Path, tmp_path: Path):
+    copy = Path(shutil.copytree(run_folder, tmp_path / "run"))
+    (copy / "results.json").write_text("[{")
+    (copy / "timings.jsonl").unlink()
+    said = Reader(run_page(read_run(copy))).text
+    assert "The results cannot be read: 400 updates in cold start, reinforcement learning." in said
+    assert "Cold starttime not known, 240 updates" in said
 
 
 @pytest.mark.parametrize(
@@ -60,12 +73,12 @@ def test_a_stage_still_running_has_no_seconds(tmp_path: Path):
         ("examples.jsonl", "judgements"),
         ("rollouts", "rollouts"),
         ("distributions.jsonl", "distributions"),
-        ("config.yaml", "config"),
+        ("judgements", "mistakes"),
     ],
 )
 def test_a_missing_piece_makes_no_section(run_folder: Path, tmp_path: Path, piece: str, section: str):
     copy = Path(shutil.copytree(run_folder, tmp_path / "run"))
-    shutil.rmtree(copy / piece) if piece == "rollouts" else (copy / piece).unlink()
+    shutil.rmtree(copy / piece) if (copy / piece).is_dir() else (copy / piece).unlink()
     found = sections(Reader(run_page(read_run(copy))))
     assert section not in found
     assert len(found) >= 4

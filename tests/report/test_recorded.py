@@ -51,7 +51,7 @@ def test_a_file_is_read(tmp_path: Path):
     assert courses["rl", "reward"].spreads()[1] == Spread(
         2, 3, pytest.approx(7 / 3), (1.0, 1.0, 1.0, 1.0, 2.0, 4.0, 4.0, 4.0, 4.0)
     )
-    assert notices == []
+    assert notices == ["distributions.jsonl:3 left out: cut off in the middle (is the run still writing?)"]
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,10 @@ def test_what_is_no_distribution_is_left_out_and_counted(tmp_path: Path, found: 
     )
     notices: list[str] = []
     assert read_recorded(path, notices) == {}
-    assert notices == ["distributions.jsonl: x has no finite quantiles in 1 lines"]
+    assert notices == [
+        "distributions.jsonl: 2\N{NO-BREAK SPACE}lines left out: no record of an update",
+        "distributions.jsonl: x has no finite quantiles in 1 lines",
+    ]
 
 
 def test_values_that_are_not_finite_are_counted(tmp_path: Path):
@@ -92,7 +95,9 @@ def test_quantities_are_bounded(tmp_path: Path):
     path = tmp_path / "distributions.jsonl"
     quantities = {str(i): spread_of([1.0]) for i in range(MAX_COURSES + 5)}
     path.write_text(json.dumps({"update": 1, "quantities": quantities}) + "\n")
-    assert len(read_recorded(path, [])) == MAX_COURSES
+    notices: list[str] = []
+    assert len(read_recorded(path, notices)) == MAX_COURSES
+    assert notices == [f"distributions.jsonl: all after its first {MAX_COURSES} quantities left out"]
 
 
 def test_no_file_no_courses(tmp_path: Path):

@@ -40,7 +40,6 @@ def test_accuracy_is_the_mean_of_the_orders_measured():
     assert accuracy(TRAINED) == pytest.approx(0.94)
     assert accuracy(Result(judge="x", accuracy=0.8)) == 0.8
     assert accuracy(Result(judge="x")) is None
-    assert accuracy(Result(judge="x", accuracy=float("nan"))) is None
 
 
 def test_the_verdict_compares_with_the_start():

@@ -6,7 +6,7 @@ import pytest
 
 from stablereward.errors import DataError
 from stablereward.report.quantities import is_number
-from stablereward.report.run import GROUPS_PER_UPDATE, MAX_UPDATES, read_run, spread
+from stablereward.report.run import GROUPS_PER_UPDATE, MAX_UPDATES, Run, read_run, spread
 
 from .recording import EVENTS
 
@@ -17,11 +17,11 @@ def test_a_whole_run_is_read(run_folder: Path):
     assert run.stages == ["cold_start", "rl", "evaluation"]
     assert len(run.updates) == 240 + 160
     assert [event["event"] for event in run.events] == [
-        "stage",
         "gradient_not_finite",
         *(event["event"] for event in EVENTS),
-        "stage",
         "failures",
+        "stage",
+        "stage",
         "stage",
     ]
     assert [len(one) for one in (run.results, run.examples, run.categories)] == [7, 60, 2]
@@ -36,12 +36,20 @@ def test_rollouts_are_spread_over_the_run(run_folder: Path):
     assert len(updates) == MAX_UPDATES * GROUPS_PER_UPDATE
 
 
-def test_a_torn_last_line_is_passed_over(tmp_path: Path):
+ABSENT = "is not in the folder"
+
+
+def unread(run: Run) -> list[str]:
+    """The notices about what is there."""
+    return [notice for notice in run.notices if not notice.endswith(ABSENT)]
+
+
+def test_a_torn_last_line_is_named(tmp_path: Path):
     row = json.dumps({"stage": "rl", "update": 1, "loss": 1.0})
     (tmp_path / "metrics.jsonl").write_text(f"{row}\n{row[:-9]}")
     run = read_run(tmp_path)
     assert len(run.updates) == 1
-    assert run.notices == []
+    assert unread(run) == ["metrics.jsonl:2 left out: cut off in the middle (is the run still writing?)"]
 
 
 @pytest.mark.parametrize("line", ["{", "[1]", "\x00", "[" * 100_000])
@@ -49,8 +57,8 @@ def test_an_unreadable_line_in_the_middle_is_named(tmp_path: Path, line: str):
     (tmp_path / "metrics.jsonl").write_text(f'{{"update": 1}}\n{line}\n{{"update": 2}}\n')
     run = read_run(tmp_path)
     assert [row["update"] for row in run.updates] == [1, 2]
-    assert len(run.notices) == 1
-    assert run.notices[0].startswith("metrics.jsonl:2 left out: not ")
+    assert len(unread(run)) == 1
+    assert unread(run)[0].startswith("metrics.jsonl:2 left out: not ")
 
 
 @pytest.mark.parametrize(
@@ -58,6 +66,15 @@ def test_an_unreadable_line_in_the_middle_is_named(tmp_path: Path, line: str):
     [
         ("results.json", "{", "results.json left out: "),
         ("results.json", '[{"votes": 1}]', "results.json left out: 0.judge: Field required"),
+        (
+            "results.json",
+            '[{"judge": "a", "accuracy": NaN}]',
+            "results.json left out: 0.accuracy: Input should",
+        ),
+        ("results.json", "", "results.json left out: "),
+        ("machine.json", "{}", "machine.json left out: "),
+        ("metrics.jsonl", '{"stage": "rl", "loss": 1}\n', "metrics.jsonl:1 left out: neither an event nor"),
+        ("metrics.jsonl", '{"update": true}\n', "metrics.jsonl:1 left out: neither"),
         ("categories.json", '{"a": 1}', "categories.json left out: a: "),
         ("examples.jsonl", '{"responses": 5}\n', "examples.jsonl:1 left out: responses: "),
     ],
@@ -66,9 +83,9 @@ def test_a_malformed_piece_becomes_a_notice(tmp_path: Path, name: str, content: 
     (tmp_path / "config.yaml").write_text("seed: 0\n")
     (tmp_path / name).write_text(content)
     run = read_run(tmp_path)
-    assert len(run.notices) == 1
-    assert run.notices[0].startswith(notice)
-    assert "\n" not in run.notices[0]
+    assert len(unread(run)) == 1
+    assert unread(run)[0].startswith(notice)
+    assert "\n" not in unread(run)[0]
     assert run.config == "seed: 0\n"
 
 
@@ -78,13 +95,14 @@ def test_a_malformed_group_becomes_a_notice(tmp_path: Path):
     (tmp_path / "rollouts" / "0.jsonl").write_text(rows)
     run = read_run(tmp_path)
     assert [group.update for group in run.groups] == [2]
-    assert run.notices[0].startswith("0.jsonl:1 left out: completions: ")
+    assert unread(run)[0] == "rollouts/0.jsonl:3 left out: its update has no number"
+    assert unread(run)[1].startswith("rollouts/0.jsonl:1 left out: completions: ")
 
 
 @pytest.mark.parametrize("piece", ["config.yaml", "metrics.jsonl", "results.json", "examples.jsonl"])
 def test_each_piece_alone_is_a_run(run_folder: Path, tmp_path: Path, piece: str):
     shutil.copy(run_folder / piece, tmp_path / piece)
-    assert read_run(tmp_path).notices == []
+    assert unread(read_run(tmp_path)) == []
 
 
 def test_no_run_is_an_error_of_one_line(tmp_path: Path):
