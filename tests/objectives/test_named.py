@@ -64,6 +64,25 @@ def test_ppo_advantages_differ_along_an_answer():
     torch.testing.assert_close(named.ppo().advantage(SIGNALS).values_BT[SIGNALS.mask_BT], expected)
 
 
+@pytest.mark.parametrize("name", ["reinforce", "remax", "rloo", "reinforce_plus_plus", "stable_reinforce"])
+def test_the_pull_in_the_reward_lowers_what_is_said_more_often_than_by_the_reference(name):
+    """Equal rewards; the policy says the first answer's token e^0.5 times as often as the reference does."""
+    signals = Signals(
+        rewards_B=torch.tensor([1.0, 1.0]),
+        groups_B=torch.tensor([0, 0]),
+        mask_BT=torch.ones(2, 1, dtype=torch.bool),
+        reference_log_ratio_BT=torch.tensor([[0.5], [0.0]]),
+        greedy_rewards_B=torch.tensor([0.0, 0.0]),
+    )
+    expected = {
+        "reinforce": [1 - 0.2 * 0.5, 1.0],
+        "remax": [1 - 0.2 * 0.5, 1.0],
+        "rloo": [-0.2 * 0.5, 0.2 * 0.5],
+    }
+    values_BT = getattr(named, name)(beta=0.2).advantage(signals).values_BT
+    assert values_BT[:, 0].tolist() == pytest.approx(expected.get(name, [-1.0, 1.0]), rel=1e-4)
+
+
 def loss_of(objective, log_ratio, advantage):
     """The loss of one token."""
     old_BT, mask_BT = torch.full((1, 1), -1.0), torch.ones(1, 1, dtype=torch.bool)
