@@ -29,7 +29,7 @@ from stablereward.training.mending import Mender
 from stablereward.training.progress import bar, say
 from stablereward.training.protection import Protection
 from stablereward.training.recorder import Recorder, pieces
-from stablereward.training.rl import RLConfig, rl_loss
+from stablereward.training.rl import RLConfig, require_trainable, rl_loss
 from stablereward.training.run_folder import RunFolder, to_jsonl, write_atomic
 from stablereward.training.sft import Demonstration, SFTConfig, sft_batches, sft_loss
 from stablereward.training.stage import train
@@ -216,8 +216,10 @@ def reinforce(
     """Trains the model by reinforcement; returns the folder of the judge.
 
     Rollouts of every `keep_every`-th update are kept. A sample that makes an update not finite is left
-    out of it and named; without `protection` nothing else stops a run that has collapsed.
+    out of it and named; without `protection` nothing else stops a run that has collapsed. Raises ConfigError
+    for an objective that cannot be trained with these settings.
     """
+    require_trainable(objective, config)
     target = run.path / "judge"
     if target.exists():
         return target

@@ -18,7 +18,7 @@ from stablereward.policies.token import TokenPolicy
 from stablereward.rewards.reward import RewardFunction, Sample, Scoring, is_async, score
 from stablereward.training.batching import in_order
 from stablereward.training.collection import Collection, Scorer
-from stablereward.training.rl import RLConfig, Share
+from stablereward.training.rl import RLConfig, Share, require_trainable
 from stablereward.types import Completion, Failure, Prompt, Reward, Rollouts
 
 
@@ -42,7 +42,8 @@ class Collector:
     """Makes the batches of an RL run, one collection of rollouts at a time.
 
     `last` is the newest `collection`, for logging. `reference` scores with the frozen starting policy
-    and is only asked where the objective has a pull to it.
+    and is only asked where the objective has a pull to it. Raises ConfigError for an objective that cannot
+    be trained with these settings.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Collector:
         reference: Scorer | None = None,
         monitors: Mapping[str, Monitor] | None = None,
     ) -> None:
+        require_trainable(objective, config)
         self.policy, self.engine, self.reward = policy, engine, reward
         self.objective, self.config, self.reference = objective, config, reference
         self.monitors = monitors or {}
