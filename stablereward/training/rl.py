@@ -24,6 +24,9 @@ class RLConfig:
     samples have no reward. `value_coefficient` weighs a critic's loss, where the objective has one.
 
     What is sampled is scored: at `temperature` by sampler and trainer alike, and with `top_p` 1 only.
+    With `mask_truncated_completions` a completion that the length limit cut has no part in the loss, while
+    its reward stays in the mean and deviation that the others are held against, as in TRL 1.16. There a mean
+    over sequences still counts it (as 0) in its denominator; here the mean is that of the others.
 
     Raises ConfigError for a value that cannot be trained with.
     """
@@ -40,6 +43,7 @@ class RLConfig:
     max_concurrency: int = 32
     token_budget: int = 16_384
     value_coefficient: float = 0.5
+    mask_truncated_completions: bool = False
     optim: OptimConfig = field(default_factory=OptimConfig)
 
     def __post_init__(self) -> None:

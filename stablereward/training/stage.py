@@ -52,6 +52,7 @@ def train(
 
     `batches(start)` gives the batches after update `start`. `save_every` counts updates between
     checkpoints. `whole` updates belong together; `protection` acts after these (see `protection.Guard`).
+    A stage whose rewards do not vary is warned of (`protection.Signal`).
     `mend` is asked for the healthy part of an update that is not finite (see `fit.fit`). A TrainingError
     leaves a checkpoint of the last whole update behind.
     """
@@ -84,10 +85,12 @@ def train(
             done = update.number
             if progress is not None:
                 progress(update)
+            guard.signal.watch(done, metrics)
             if guard.collapsed(done, metrics):
                 saved.go_back(done)
             elif done % save_every == 0 and done < num_updates:
                 saved.save(done)
+        guard.signal.ended(done)
     except TrainingError as error:
         saved.save(done)
         run.event("stopped", stage=stage, update=done + 1, reason=str(error))
