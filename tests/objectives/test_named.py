@@ -4,10 +4,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from stablereward.objectives import named
+from stablereward.objectives import named, reductions
 from stablereward.objectives.advantages import Signals, sigma_filter
+from stablereward.objectives.divergences import k3
 from stablereward.objectives.objective import Objective
-from stablereward.objectives.ratios import pre_clipped_ratio
+from stablereward.objectives.ratios import pre_clipped_ratio, sequence_ratio
 
 
 def test_all_lists_every_named_objective():
@@ -125,6 +126,29 @@ PAGE = (Path(__file__).parents[2] / "docs" / "objectives.md").read_text(encoding
 def test_the_page_has_a_row_for_every_objective(make):
     (row,) = [line for line in PAGE.splitlines() if line.startswith(f"| `{make.__name__}` |")]
     assert f"({make().link})" in row
+
+
+REDUCTIONS = {
+    "token mean": reductions.token_mean,
+    "sequence mean of token means": reductions.sequence_mean_token_mean,
+    "sequence mean of token sums": reductions.sequence_mean_token_sum,
+    "token sum / 3000, sequence mean": reductions.fixed_length(3000),
+}
+
+
+@pytest.mark.parametrize("make", named.ALL, ids=lambda make: make.__name__)
+def test_the_pages_row_is_what_the_objective_does(make):
+    objective = make()
+    (row,) = [line for line in PAGE.splitlines() if line.startswith(f"| `{make.__name__}` |")]
+    *_, ratio, _, reduction, pull, _, _ = (cell.strip() for cell in row.split("|"))
+    expected_BT = REDUCTIONS[reduction](SIGNALS.mask_BT)
+    torch.testing.assert_close(objective.reduction(SIGNALS.mask_BT), expected_BT)
+    assert ("metrics only" in ratio) == objective.on_policy
+    assert ratio.startswith("sequence") == (objective.ratio is sequence_ratio)
+    if pull == "loss k3, β 0.04":
+        assert objective.divergence is k3 and objective.beta == 0.04
+    else:
+        assert pull in ("none", "reward, β 0") and objective.divergence is None and objective.beta == 0.0
 
 
 def test_the_pages_example_runs():

@@ -75,10 +75,6 @@ def test_the_pull_in_the_loss_by_hand(divergence, value, gradient):
     assert loss.metrics["policy/kl_reference"].item() == pytest.approx(0.5 + math.log(2) - 1, rel=1e-6)
 
 
-def test_the_divergence_of_grpo_is_k3():
-    assert named.grpo().divergence is k3 and named.grpo().beta == 0.04
-
-
 @pytest.mark.parametrize("moved", [2.0, 0.5])
 def test_approx_kl_is_that_of_the_old_policy_from_this_one(moved):
     """k3 of log pi_old - log pi: ratio - 1 - log ratio."""

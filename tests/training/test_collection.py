@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -212,6 +213,59 @@ def test_rewards_are_flat_where_none_differs_from_those_it_is_held_against(
     for make, expected in ((stable_reinforce, of_the_batch), (rloo, of_prompts)):
         made, _ = collection(policy, rewarded(rollouts, *values), make())
         assert made.metrics["advantages/flat"] == expected
+
+
+@pytest.mark.parametrize(("updates", "iterations"), [(1, 1), (1, 2), (3, 1)])
+def test_what_the_policy_said_when_it_sampled_is_kept_for_more_than_one_update(
+    updates: int, iterations: int, policy: TokenPolicy, rollouts: list[Rollouts]
+) -> None:
+    config = replace(CONFIG, updates_per_batch=updates, num_iterations=iterations)
+    made, taken = collection(policy, rollouts, stable_reinforce(), config)
+    shares = [share for batch in taken for share in batch]
+    assert len(shares) == updates * iterations
+    assert all((share.old_logprobs_BT is not None) == (len(shares) > 1) for share in shares)
+    if made.old is not None:
+        for share in shares:
+            length = share.weights_BT.shape[1]
+            assert share.old_logprobs_BT is not None
+            assert torch.equal(share.old_logprobs_BT, made.old.logprobs_BT[share.rows_B, :length])
+
+
+@contextmanager
+def saying(policy: TokenPolicy, value: float) -> Iterator[None]:
+    """The critic says this of every token."""
+    out = policy.value_head.out  # type: ignore[union-attr]
+    with torch.no_grad():
+        out.bias.fill_(value)
+        yield
+        out.bias.fill_(0.0)
+
+
+def test_a_critic_is_to_say_what_is_still_to_come(policy: TokenPolicy, rollouts: list[Rollouts]) -> None:
+    """With gamma and lambda 1 the return of every token is its sample's reward, whatever the critic says."""
+    with saying(policy, 0.75):
+        made, updates = collection(policy, rollouts, ppo(lam=1.0))
+        [share] = next(updates)
+    assert share.returns_BT is not None and share.old_values_BT is not None
+    for row, (p, c) in enumerate(made.places[n] for n in share.rows_B.tolist()):
+        reward, length = rollouts[p].rewards[c], len(rollouts[p].completions[c].token_ids)
+        assert isinstance(reward, Reward)
+        assert share.returns_BT[row, :length].tolist() == pytest.approx([reward.value] * length, abs=1e-5)
+        assert share.old_values_BT[row, :length].tolist() == pytest.approx([0.75] * length)
+
+
+def test_the_critics_loss_has_its_weight(policy: TokenPolicy, rollouts: list[Rollouts]) -> None:
+    [share] = next(collection(policy, rollouts, ppo(lam=1.0))[1])
+    with saying(policy, 0.1):
+        alone, some = (
+            rl_loss(policy, ppo(lam=1.0), share, 1.0, value_coefficient=weight) for weight in (0.0, 0.25)
+        )
+    # The critic moved from 0 to 0.1, within its clip of 0.2: half the mean squared error to the rewards.
+    weights_BT, returns_BT = share.weights_BT, share.returns_BT
+    assert returns_BT is not None
+    expected = float((weights_BT * (0.1 - returns_BT) ** 2).sum() / 2)
+    assert float(some.metrics["value/loss"]) == pytest.approx(expected, rel=1e-4)
+    assert float(some.value - alone.value) == pytest.approx(0.25 * expected, rel=1e-3)
 
 
 def test_rows_are_counted_anew(policy: TokenPolicy, rollouts: list[Rollouts]) -> None:

@@ -159,6 +159,7 @@ def test_an_exploding_gradient_is_one_far_above_the_median(tmp_path: Path) -> No
     assert events(tmp_path) == [
         {"event": "exploding_gradient", "stage": "rl", "update": 12, "value": 20.5, "bound": 20.0}
     ]
+    assert list(watch.norms)[-2:] == [20.0, 20.5], "a refused norm is known as it was"
     # A norm that stays high becomes the new median: training goes on.
     taken = [watch.accept(update, 50.0) for update in range(13, 80)]
     assert not taken[0] and taken[-1]

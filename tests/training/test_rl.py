@@ -165,6 +165,8 @@ def test_what_is_observed_adds_up_to_what_is_measured(policy: TokenPolicy, promp
     gap_BT = (said.old_logprobs_BT - said.logprobs_BT)[said.mask_BT]
     torch.testing.assert_close(gap_BT, torch.full_like(gap_BT, 0.25), atol=1e-4, rtol=0)
     assert float(loss.metrics["policy/kl_k1"]) == pytest.approx(0.25, abs=1e-4)
+    # The gap is that between the policy as it is and the sampler.
+    assert float(loss.metrics["policy/engine_gap"]) < 1e-4
     # k3 of log-ratio -0.25: e^-0.25 - 1 + 0.25.
     assert float(loss.metrics["policy/approx_kl"]) == pytest.approx(0.0288, abs=1e-4)
     entropy = (share.weights_BT * said.entropy_BT).sum()
