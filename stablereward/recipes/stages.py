@@ -215,9 +215,8 @@ def reinforce(
 ) -> Path:
     """Trains the model by reinforcement; returns the folder of the judge.
 
-    Rollouts of every `keep_every`-th update are kept. A sample that makes an update not finite is left
-    out of it and named; without `protection` nothing else stops a run that has collapsed. Raises ConfigError
-    for an objective that cannot be trained with these settings.
+    Rollouts of every `keep_every`-th update are kept. A sample that makes an update not finite is left out of
+    it and named; without `protection` nothing else stops a collapsed run. Raises as `require_trainable` does.
     """
     require_trainable(objective, config)
     target = run.path / "judge"
@@ -231,7 +230,6 @@ def reinforce(
         collector.reference = reference(policy)
     prompts = [r1_reward(preference) for preference in train_on]
     recorder = Recorder(run, "rl")
-
     loss_fn = partial(
         rl_loss, policy, objective, temperature=config.temperature, value_coefficient=config.value_coefficient
     )

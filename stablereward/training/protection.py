@@ -192,8 +192,9 @@ class Guard:
     def collapsed(self, update: int, metrics: Mapping[str, float]) -> bool:
         """Counts broken rules; where the run has collapsed says so in an event and asks for a rollback.
 
-        Raises TrainingError where it is to stop.
+        Hears whether rewards still vary (`Signal`). Raises TrainingError where it is to stop.
         """
+        self.signal.watch(update, metrics)
         if self.protection is None:
             return False
         for rule in self.rules:

@@ -52,7 +52,6 @@ def train(
 
     `batches(start)` gives the batches after update `start`. `save_every` counts updates between
     checkpoints. `whole` updates belong together; `protection` acts after these (see `protection.Guard`).
-    A stage whose rewards do not vary is warned of (`protection.Signal`).
     `mend` is asked for the healthy part of an update that is not finite (see `fit.fit`). A TrainingError
     leaves a checkpoint of the last whole update behind.
     """
@@ -77,15 +76,13 @@ def train(
     clock = time.perf_counter()
     try:
         for update in updates:
-            extra = figures(update) if figures is not None else {}
-            metrics = {**update.metrics, **extra, **guard.figures()}
+            metrics = {**update.metrics, **(figures(update) if figures else {}), **guard.figures()}
             seconds = time.perf_counter() - clock
             clock = time.perf_counter()
             run.log(stage, update.number, metrics, seconds=seconds, tokens=counter.tokens)
             done = update.number
             if progress is not None:
                 progress(update)
-            guard.signal.watch(done, metrics)
             if guard.collapsed(done, metrics):
                 saved.go_back(done)
             elif done % save_every == 0 and done < num_updates:

@@ -223,7 +223,7 @@ def test_collections_are_counted_and_not_updates(tmp_path: Path) -> None:
 def test_a_stage_without_rewards_has_none_that_vary(tmp_path: Path) -> None:
     watch = guard(tmp_path, None)
     for update in range(1, 50):
-        watch.signal.watch(update, {"loss": 1.0})
+        watch.collapsed(update, {"loss": 1.0})
     watch.signal.ended(49)
     assert events(tmp_path) == []
 
@@ -231,13 +231,13 @@ def test_a_stage_without_rewards_has_none_that_vary(tmp_path: Path) -> None:
 def test_flat_collections_are_counted_across_a_resume(tmp_path: Path) -> None:
     half = guard(tmp_path, Protection())
     for update in range(1, FLAT_COLLECTIONS):
-        half.signal.watch(update, FLAT)
+        half.collapsed(update, FLAT)
     again = guard(tmp_path, Protection())
     again.recall(json.loads(json.dumps(half.notes())))
-    again.signal.watch(FLAT_COLLECTIONS, FLAT)
+    again.collapsed(FLAT_COLLECTIONS, FLAT)
     assert events(tmp_path) == [no_signal(FLAT_COLLECTIONS, FLAT_COLLECTIONS)]
     last = guard(tmp_path, Protection())
     last.recall(json.loads(json.dumps(again.notes())))
-    last.signal.watch(FLAT_COLLECTIONS + 1, FLAT)
+    last.collapsed(FLAT_COLLECTIONS + 1, FLAT)
     last.signal.ended(FLAT_COLLECTIONS + 1)
     assert len(events(tmp_path)) == 1
