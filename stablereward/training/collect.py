@@ -31,6 +31,11 @@ class Collected:
     metrics: dict[str, float]
 
 
+NO_TOKENS = Failure(
+    reason="no_tokens",
+    detail="the engine gave no tokens with their log-probabilities; sample with engines.hf.HFEngine",
+)
+
 Monitor = Callable[[Completion], float]
 """A figure of one completion whose mean over the batch is logged."""
 
@@ -120,7 +125,13 @@ class Collector:
         return [
             Rollouts(prompt=p, completions=(), rewards=(o,) * sampling.num_generations)
             if isinstance(o, Failure)
-            else Rollouts(prompt=p, completions=o, rewards=tuple(rewards[place, k] for k in range(len(o))))
+            else Rollouts(
+                prompt=p,
+                completions=o,
+                rewards=tuple(
+                    rewards[place, k] if _has_tokens(one) else NO_TOKENS for k, one in enumerate(o)
+                ),
+            )
             for place, (p, o) in enumerate(zip(prompts, outputs, strict=True))
         ]
 
@@ -160,6 +171,10 @@ class Collector:
                 f"{len(failures)} of {total} samples have no reward ({count} {reason}: {detail}); the "
                 f"limit is max_failure_rate = {self.config.max_failure_rate}. Mend the cause and resume"
             )
+
+
+def _has_tokens(completion: Completion) -> bool:
+    return 0 < len(completion.token_ids) == len(completion.logprobs)
 
 
 def _against_greedy(

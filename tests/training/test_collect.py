@@ -229,6 +229,32 @@ def test_a_prompt_that_cannot_be_read_stays_isolated(policy: TokenPolicy, prompt
         assert found.rollouts[place] == whole.rollouts[place]
 
 
+@pytest.mark.parametrize("lost", [{"token_ids": (), "logprobs": ()}, {"logprobs": ()}])
+def test_what_has_no_tokens_is_not_trained_on(
+    lost: dict[str, tuple[()]], policy: TokenPolicy, prompts: list[Prompt]
+) -> None:
+    """As engines do that return text only."""
+
+    @dataclass
+    class Losing(OnlyGenerate):
+        prompts: int
+
+        async def generate(
+            self, prompts: Sequence[Prompt], sampling: Sampling
+        ) -> list[tuple[Completion, ...] | Failure]:
+            answers = await self.engine.generate(prompts, sampling)
+            return [
+                tuple(replace(c, **lost) for c in answer) if n < self.prompts else answer  # type: ignore[arg-type, union-attr]
+                for n, answer in enumerate(answers)
+            ]
+
+    found = collected(policy, Losing(in_batches(policy), prompts=2), plain, prompts)
+    assert [{type(r) for r in group.rewards} for group in found.rollouts] == [{Failure}] * 2 + [{Reward}] * 2
+    assert found.metrics["failures/no_tokens"] == 6.0
+    with pytest.raises(TrainingError, match=r"12 of 12 .* \(12 no_tokens: the engine gave"):
+        collected(policy, Losing(in_batches(policy), prompts=4), plain, prompts)
+
+
 def test_a_dead_referee_ends_the_run(policy: TokenPolicy, prompts: list[Prompt]) -> None:
     with (
         served(lambda request: Reply(b"gone", status=404)) as address,
