@@ -71,7 +71,7 @@ def _parts(ours: Ours, shares: list[Share]) -> dict[str, float]:
 def _update(ours: Ours, shares: list[Share]) -> None:
     """Forward and backward of one collection."""
     for share in shares:
-        rl_loss(ours.policy, ours.objective, share).value.backward()  # type: ignore[no-untyped-call]
+        rl_loss(ours.policy, ours.objective, share, 1.0).value.backward()  # type: ignore[no-untyped-call]
     ours.policy.zero_grad()
 
 

@@ -88,7 +88,7 @@ class Ours(Worker):
         )
         # The first prompts were encoded above; every step is to encode its own.
         batches = self.collector.batches(self.prompts, job.seed, start=1)
-        self.updates = self._updates(batches, partial(rl_loss, self.policy, self.objective))
+        self.updates = self._updates(batches, partial(rl_loss, self.policy, self.objective, temperature=1.0))
         self.supervised = self._updates(self._demonstrations(), partial(sft_loss, self.policy))
 
     def _updates(self, batches: Iterator[list[Any]], loss_fn: Any) -> Iterator[Any]:

@@ -70,6 +70,7 @@ class Prompt:
 class Completion:
     """What an engine wrote. `token_ids` and `logprobs` are the sampled tokens, end token included.
 
+    Log-probabilities are those of the distribution that was drawn from; of a greedy token, at temperature 1.
     `finished` is False where the length limit cut it. Engines that only return text leave both
     tuples empty.
     """

@@ -103,7 +103,7 @@ def rolled_back(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def not_finite(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run whose policy has not a number for anything."""
+    """A run whose policy has not a number for anything, nor its rewards any difference."""
     folder = RunFolder(tmp_path_factory.mktemp("not_finite"))
     shown = [pair.preference() for pair in pairs(2, seed=0)]
     healthy = TokenPolicy.forward
@@ -114,12 +114,17 @@ def not_finite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TokenPolicy, "forward", forward)
-        reinforce(folder, "toy-base", shown, length, stable_reinforce(), RL, Hardware())
+        config = replace(RL, mask_truncated_completions=True)
+        reinforce(folder, "toy-base", shown, constant, stable_reinforce(), config, Hardware())
     return folder.path
 
 
 def length(sample: Sample) -> Reward:
     return Reward(value=len(sample.completion.text) / 100)
+
+
+def constant(sample: Sample) -> Reward:
+    return Reward(value=1.0)
 
 
 async def parts_of_a_right_answer(folder: Path) -> set[str]:

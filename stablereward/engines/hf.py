@@ -208,6 +208,9 @@ class _Decoding:
             mass_SV = probabilities_SV.cumsum(-1, dtype=torch.float64)
             threshold_S = self.uniforms_BT[state.samples_S, step] * mass_SV[:, -1]
             tokens_S = torch.searchsorted(mass_SV, threshold_S[:, None], right=True)[:, 0]
+            if self.sampling.top_p < 1.0:
+                # What is kept shares the mass of the rest.
+                logprobs_SV = logprobs_SV - mass_SV[:, -1:].log().float()
         self.tokens_BT[state.samples_S, step] = tokens_S
         self.logprobs_BT[state.samples_S, step] = logprobs_SV.gather(-1, tokens_S[:, None])[:, 0]
         return tokens_S

@@ -120,6 +120,7 @@ def _train(
             optim=rl.optim,
             save_every=rl.num_updates,
             figures=figures,
+            whole=rl.updates_per_collection,
         )
     except TrainingError as error:
         return updates, str(error)

@@ -50,6 +50,11 @@ class Objective:
     min_group: int = 1
     invariant_to: Literal["nothing", "batch_constant", "prompt_constant"] = "nothing"
 
+    @property
+    def on_policy(self) -> bool:
+        """Whether a batch of samples is good for one update only: no ratio in the loss corrects a second."""
+        return self.surrogate.on_policy
+
     def loss(
         self,
         logprobs_BT: Tensor,

@@ -28,10 +28,14 @@ def nothing_clipped(ratio_BT: Tensor, advantages_BT: Tensor) -> Clipped:
 
 @dataclass(frozen=True)
 class Surrogate:
-    """A loss, and which tokens its bounds decided (for metrics only)."""
+    """A loss, and which tokens its bounds decided (for metrics only).
+
+    `on_policy`: it looks at no ratio, so its gradient is right only while the policy is the one that sampled.
+    """
 
     loss: Callable[[Tensor, Tensor, Tensor], Tensor]
     clipped: Callable[[Tensor, Tensor], Clipped] = nothing_clipped
+    on_policy: bool = False
 
     def __call__(self, ratio_BT: Tensor, advantages_BT: Tensor, logprobs_BT: Tensor) -> Tensor:
         return self.loss(ratio_BT, advantages_BT, logprobs_BT)
@@ -41,8 +45,8 @@ def _policy_gradient(ratio_BT: Tensor, advantages_BT: Tensor, logprobs_BT: Tenso
     return -advantages_BT * logprobs_BT
 
 
-reinforce = Surrogate(_policy_gradient)
-"""-A log pi. Williams 1992, https://doi.org/10.1007/BF00992696."""
+reinforce = Surrogate(_policy_gradient, on_policy=True)
+"""-A log pi, whatever the ratio. Williams 1992, https://doi.org/10.1007/BF00992696."""
 
 
 def ppo_clip(epsilon_low: float = 0.2, epsilon_high: float = 0.2) -> Surrogate:

@@ -55,7 +55,7 @@ from stablereward.training.optim import OptimConfig
 from stablereward.training.planning import Drawing, Update, Work
 from stablereward.training.progress import say
 from stablereward.training.protection import Protection
-from stablereward.training.rl import RLConfig
+from stablereward.training.rl import RLConfig, require_trainable
 from stablereward.training.run_folder import RunFolder
 from stablereward.training.sft import SFTConfig
 
@@ -146,6 +146,7 @@ def run(config: Config, *, resume: bool = False) -> Path:
     """
     _require_possible(config)
     require_whole_batches(config.hardware, config.rl)
+    require_trainable(objective(config.stable), config.rl)
     folder = RunFolder(config.output)
     folder.open(dump(config), resume=resume)
     keep_machine(folder.path, "r1_reward")
@@ -242,7 +243,6 @@ def _require_possible(config: Config) -> None:
             "rl.max_failure_rate": rl.max_failure_rate,
             "rl.optim.warmup": rl.optim.warmup,
             "rl.optim.final": rl.optim.final,
-            "rl.top_p": rl.top_p,
             "cold_start.optim.warmup": sft.optim.warmup,
             "cold_start.optim.final": sft.optim.final,
         }
@@ -255,7 +255,6 @@ def _require_possible(config: Config) -> None:
             "rl.optim.learning_rate": rl.optim.learning_rate,
             "rl.optim.max_grad_norm": rl.optim.max_grad_norm,
             "rl.temperature": rl.temperature,
-            "rl.top_p": rl.top_p,
             "stable.sigmas": config.stable.sigmas,
             "stable.epsilon": config.stable.epsilon,
         }

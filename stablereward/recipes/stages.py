@@ -29,7 +29,7 @@ from stablereward.training.mending import Mender
 from stablereward.training.progress import bar, say
 from stablereward.training.protection import Protection
 from stablereward.training.recorder import Recorder, pieces
-from stablereward.training.rl import RLConfig, rl_loss
+from stablereward.training.rl import RLConfig, require_trainable, rl_loss
 from stablereward.training.run_folder import RunFolder, to_jsonl, write_atomic
 from stablereward.training.sft import Demonstration, SFTConfig, sft_batches, sft_loss
 from stablereward.training.stage import train
@@ -217,9 +217,10 @@ def reinforce(
 ) -> Path:
     """Trains the model by reinforcement; returns the folder of the judge.
 
-    Rollouts of every `keep_every`-th update are kept. A sample that makes an update not finite is left
-    out of it and named; without `protection` nothing else stops a run that has collapsed.
+    Rollouts of every `keep_every`-th update are kept. A sample that makes an update not finite is left out of
+    it and named; without `protection` nothing else stops a collapsed run. Raises as `require_trainable` does.
     """
+    require_trainable(objective, config)
     target = run.path / "judge"
     if target.exists():
         return target
@@ -231,7 +232,6 @@ def reinforce(
         collector.reference = reference(policy)
     prompts = [r1_reward(preference) for preference in train_on]
     recorder = Recorder(run, "rl")
-
     loss_fn = partial(
         rl_loss, policy, objective, temperature=config.temperature, value_coefficient=config.value_coefficient
     )

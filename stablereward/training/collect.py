@@ -18,7 +18,7 @@ from stablereward.policies.token import TokenPolicy
 from stablereward.rewards.reward import RewardFunction, Sample, Scoring, is_async, score
 from stablereward.training.batching import in_order
 from stablereward.training.collection import Collection, Scorer
-from stablereward.training.rl import RLConfig, Share
+from stablereward.training.rl import RLConfig, Share, require_trainable
 from stablereward.types import Completion, Failure, Prompt, Reward, Rollouts
 
 
@@ -31,6 +31,11 @@ class Collected:
     metrics: dict[str, float]
 
 
+NO_TOKENS = Failure(
+    reason="no_tokens",
+    detail="the engine gave no tokens with their log-probabilities; sample with engines.hf.HFEngine",
+)
+
 Monitor = Callable[[Completion], float]
 """A figure of one completion whose mean over the batch is logged."""
 
@@ -42,7 +47,8 @@ class Collector:
     """Makes the batches of an RL run, one collection of rollouts at a time.
 
     `last` is the newest `collection`, for logging. `reference` scores with the frozen starting policy
-    and is only asked where the objective has a pull to it.
+    and is only asked where the objective has a pull to it. Raises ConfigError for an objective that cannot
+    be trained with these settings.
     """
 
     def __init__(
@@ -56,6 +62,7 @@ class Collector:
         reference: Scorer | None = None,
         monitors: Mapping[str, Monitor] | None = None,
     ) -> None:
+        require_trainable(objective, config)
         self.policy, self.engine, self.reward = policy, engine, reward
         self.objective, self.config, self.reference = objective, config, reference
         self.monitors = monitors or {}
@@ -118,7 +125,13 @@ class Collector:
         return [
             Rollouts(prompt=p, completions=(), rewards=(o,) * sampling.num_generations)
             if isinstance(o, Failure)
-            else Rollouts(prompt=p, completions=o, rewards=tuple(rewards[place, k] for k in range(len(o))))
+            else Rollouts(
+                prompt=p,
+                completions=o,
+                rewards=tuple(
+                    rewards[place, k] if _has_tokens(one) else NO_TOKENS for k, one in enumerate(o)
+                ),
+            )
             for place, (p, o) in enumerate(zip(prompts, outputs, strict=True))
         ]
 
@@ -158,6 +171,10 @@ class Collector:
                 f"{len(failures)} of {total} samples have no reward ({count} {reason}: {detail}); the "
                 f"limit is max_failure_rate = {self.config.max_failure_rate}. Mend the cause and resume"
             )
+
+
+def _has_tokens(completion: Completion) -> bool:
+    return 0 < len(completion.token_ids) == len(completion.logprobs)
 
 
 def _against_greedy(

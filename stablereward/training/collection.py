@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from stablereward.errors import TrainingError
-from stablereward.objectives.advantages import Advantages, Signals
+from stablereward.objectives.advantages import Advantages, Signals, zero_spread_share
 from stablereward.objectives.objective import Objective
 from stablereward.objectives.values import explained_variance
 from stablereward.policies.token import Scored, TokenPolicy
@@ -141,6 +141,14 @@ class Collection:
             )
         )
         self.metrics = {name: float(value) for name, value in self.advantages.metrics.items()}
+        # Rewards are held against those of the prompt, or of all.
+        alone = self.objective.invariant_to == "prompt_constant"
+        compared_B = batch.groups_B if alone else torch.zeros_like(batch.groups_B)
+        self.metrics["advantages/flat"] = float(zero_spread_share(batch.rewards_B, compared_B) == 1)
+        self.in_loss_B = torch.ones_like(batch.finished_B)
+        if self.config.mask_truncated_completions:
+            self.in_loss_B = batch.finished_B
+            self.metrics["completions/masked"] = float((~batch.finished_B).float().mean())
         self.returns_BT: Tensor | None = None
         if old is not None and old.values_BT is not None:
             self.returns_BT = self.advantages.raw_BT + old.values_BT
@@ -150,7 +158,7 @@ class Collection:
     def _shares(self, numbers: Sequence[int]) -> list[Share]:
         batch = self.batch
         old_BT, old_values_BT = (None, None) if self.old is None else (self.old[0], self.old[2])
-        weights_BT = self.objective.reduction(batch.rows_mask(numbers))
+        weights_BT = self.objective.reduction(batch.rows_mask(numbers) & self.in_loss_B[:, None])
         shares = []
         for picked in fill([batch.groups[n] for n in numbers], self.config.token_budget):
             chosen = [numbers[p] for p in picked]

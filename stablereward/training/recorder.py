@@ -64,7 +64,7 @@ class Recorder:
         return figures
 
     def flags(self, objective: Objective) -> dict[int, Flags]:
-        """For each row of the update where a bound decided a token, the places of these tokens."""
+        """For each row of the update the places of the tokens in the loss that a bound decided."""
         found: dict[int, Flags] = {}
         for said in self._heard:
             log_ratio_BT = torch.where(said.mask_BT, said.logprobs_BT - said.old_logprobs_BT, 0.0)
@@ -78,7 +78,7 @@ class Recorder:
             }
             rows = said.share.rows_B.tolist()
             for kind, decided_BT in kinds.items():
-                for place, token in (decided_BT & said.mask_BT).nonzero().tolist():
+                for place, token in (decided_BT & (said.share.weights_BT > 0)).nonzero().tolist():
                     found.setdefault(rows[place], {}).setdefault(kind, []).append(token)
         return found
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from stablereward.errors import ConfigError
 from stablereward.objectives.objective import Loss, Objective
 from stablereward.objectives.values import value_loss
 from stablereward.policies.token import TokenPolicy
@@ -21,6 +22,13 @@ class RLConfig:
     `prompts_per_batch` × `num_generations` samples make a batch, cut into `updates_per_batch` updates,
     and all of them `num_iterations` times. A run stops when more than `max_failure_rate` of a batch's
     samples have no reward. `value_coefficient` weighs a critic's loss, where the objective has one.
+
+    What is sampled is scored: at `temperature` by sampler and trainer alike, and with `top_p` 1 only.
+    With `mask_truncated_completions` a completion that the length limit cut has no part in the loss, while
+    its reward stays in the mean and deviation that the others are held against, as in TRL 1.16. There a mean
+    over sequences still counts it (as 0) in its denominator; here the mean is that of the others.
+
+    Raises ConfigError for a value that cannot be trained with.
     """
 
     num_updates: int = 375
@@ -35,12 +43,34 @@ class RLConfig:
     max_concurrency: int = 32
     token_budget: int = 16_384
     value_coefficient: float = 0.5
+    mask_truncated_completions: bool = False
     optim: OptimConfig = field(default_factory=OptimConfig)
+
+    def __post_init__(self) -> None:
+        if self.top_p != 1.0:
+            raise ConfigError(
+                f"top_p must be 1 in training, not {self.top_p}: only likely tokens are drawn, and scored "
+                "as if all could be, which biases the gradient"
+            )
 
     @property
     def updates_per_collection(self) -> int:
         """Updates between two collections of rollouts."""
         return self.updates_per_batch * self.num_iterations
+
+
+def require_trainable(objective: Objective, config: RLConfig) -> None:
+    """Raises ConfigError where the objective's gradient would be wrong, or nothing, with these settings."""
+    if objective.on_policy and config.updates_per_collection > 1:
+        raise ConfigError(
+            f"{objective.name} does not correct for a policy that has moved since it sampled: "
+            f"updates_per_batch × num_iterations must be 1, not {config.updates_per_collection}"
+        )
+    if config.num_generations < objective.min_group:
+        raise ConfigError(
+            f"{objective.name} compares the samples of a prompt: num_generations must be at least "
+            f"{objective.min_group}, not {config.num_generations}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,12 +114,14 @@ def rl_loss(
     policy: TokenPolicy,
     objective: Objective,
     share: Share,
-    temperature: float = 1.0,
+    temperature: float,
     *,
     value_coefficient: float = 0.5,
     observe: Callable[[Observed], None] | None = None,
 ) -> Loss:
     """The objective on one micro-batch, with the policy's entropy and its distances from old and engine.
+
+    `temperature` is the one that the samples were drawn at.
 
     With one update a batch the old policy is the current one, so its log-probabilities are the detached
     current ones and need no forward of their own. With a critic its loss is added, `value_coefficient`

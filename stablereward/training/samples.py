@@ -28,11 +28,15 @@ def sample_name(rollouts: Sequence[Rollouts], place: tuple[int, int]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kept:
-    """The samples of one prompt that have a reward. `greedy_reward` is that of its greedy answer."""
+    """The samples of one prompt that have a reward. `greedy_reward` is that of its greedy answer.
+
+    `finished` says of each whether it ended before the length limit.
+    """
 
     group: Group
     rewards: tuple[float, ...]
     logprobs: tuple[tuple[float, ...], ...]
+    finished: tuple[bool, ...]
     greedy_reward: float | None = None
 
     @classmethod
@@ -44,6 +48,7 @@ class Kept:
             ),
             rewards=tuple(r.value for _, r in samples),
             logprobs=tuple(c.logprobs for c, _ in samples),
+            finished=tuple(c.finished for c, _ in samples),
             greedy_reward=greedy_reward,
         )
 
@@ -56,6 +61,7 @@ class Batch:
         sizes = torch.tensor([len(k.rewards) for k in kept])
         self._starts = [0, *sizes.cumsum(0).tolist()]
         self.rewards_B = torch.tensor([value for k in kept for value in k.rewards])
+        self.finished_B = torch.tensor([ended for k in kept for ended in k.finished])
         self.groups_B = torch.repeat_interleave(torch.arange(len(kept)), sizes)
         greedy = [k.greedy_reward for k in kept]
         self.greedy_rewards_B = (

@@ -76,8 +76,7 @@ def train(
     clock = time.perf_counter()
     try:
         for update in updates:
-            extra = figures(update) if figures is not None else {}
-            metrics = {**update.metrics, **extra, **guard.figures()}
+            metrics = {**update.metrics, **(figures(update) if figures else {}), **guard.figures()}
             seconds = time.perf_counter() - clock
             clock = time.perf_counter()
             run.log(stage, update.number, metrics, seconds=seconds, tokens=counter.tokens)
@@ -88,6 +87,7 @@ def train(
                 saved.go_back(done)
             elif done % save_every == 0 and done < num_updates:
                 saved.save(done)
+        guard.signal.ended(done)
     except TrainingError as error:
         saved.save(done)
         run.event("stopped", stage=stage, update=done + 1, reason=str(error))

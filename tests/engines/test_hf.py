@@ -255,13 +255,14 @@ def test_top_p_keeps_the_likeliest_tokens_only(llama: TokenPolicy) -> None:
     drawn = {c.token_ids[0] for c in answer}
     assert drawn <= set(order[:size].tolist())
     assert len(drawn) > size // 2
-    # Log-probabilities stay those of the whole distribution, as the trainer has them.
+    # Log-probabilities are those of what was drawn from, not of the whole distribution.
+    kept = probabilities[order[:size]].sum()
     for completion in answer:
-        assert completion.logprobs[0] == pytest.approx(
-            float(probabilities[completion.token_ids[0]].log()), abs=1e-5
-        )
+        expected = (probabilities[completion.token_ids[0]] / kept).log()
+        assert completion.logprobs[0] == pytest.approx(float(expected), abs=1e-5)
     (narrow,) = sampled(llama, [TEXT_ONLY], replace(sampling, top_p=1e-6))
     assert {c.token_ids[0] for c in narrow} == {int(order[0])}
+    assert narrow[0].logprobs == pytest.approx((0.0,), abs=1e-6)
 
 
 def test_nucleus_by_hand() -> None:

@@ -55,7 +55,7 @@ def test_first_updates_equal_the_librarys(minimal: ModuleType) -> None:
     updates = fit(
         policy.parameters(),
         collector.batches(prompts, seed=minimal.SEED),
-        lambda share: rl_loss(policy, objective, share),
+        lambda share: rl_loss(policy, objective, share, config.temperature),
         optimizer=optimizer,
         learning_rate=lambda update: 1e-4,
     )

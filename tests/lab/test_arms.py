@@ -2,7 +2,9 @@ import pytest
 import torch
 
 from stablereward.lab.arms import ARMS, about
+from stablereward.lab.regimes import REGIMES
 from stablereward.objectives.advantages import Signals
+from stablereward.training.rl import require_trainable
 
 EXTREME = Signals(
     rewards_B=torch.tensor([2.0] * 31 + [0.5]),
@@ -50,6 +52,12 @@ def test_only_the_dual_clip_bounds_the_loss_of_a_bad_token():
 def test_only_ppo_has_a_critic_and_no_arm_a_reference():
     assert [arm for arm in ARMS if ARMS[arm]().critic] == ["ppo"]
     assert all(ARMS[arm]().beta == 0 for arm in ARMS)
+
+
+def test_every_arm_can_be_trained_under_every_regime():
+    for regime in REGIMES.values():
+        for arm in ARMS:
+            require_trainable(ARMS[arm](), regime.rl)
 
 
 def test_every_arm_says_what_it_is():

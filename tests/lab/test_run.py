@@ -4,13 +4,14 @@ from dataclasses import replace
 
 import pytest
 
+import stablereward.lab.run
 from stablereward.data.prompts import r1_reward as prompt_of
 from stablereward.data.toy.pairs import pairs
 from stablereward.lab import outcome
 from stablereward.lab.jobs import Job
 from stablereward.lab.run import perform, reward
 from stablereward.rewards.reward import Sample, apply
-from stablereward.types import Completion, Reward
+from stablereward.types import Completion, Failure, Reward
 
 from .conftest import RL, regime
 
@@ -19,8 +20,9 @@ def test_a_run_leaves_its_outcome_and_no_weights(start, tmp_path):
     job = Job(regime=regime(), arm="ppo", seed=0)
     found = perform(start, tmp_path / "a", job)
     assert outcome.read(tmp_path / "a") == found
-    rows = [json.loads(line) for line in (tmp_path / "a/metrics.jsonl").read_text().splitlines()]
+    *rows, event = [json.loads(line) for line in (tmp_path / "a/metrics.jsonl").read_text().splitlines()]
     assert [row["update"] for row in rows] == [1, 2]
+    assert event == {"event": "no_signal", "stage": "rl", "update": 2, "collections": 2}
     assert found.course.updates == 2 and found.course.reward == rows[-1]["reward/mean"]
     assert found.course.worst_advantage == max(row["advantages/max_abs"] for row in rows)
     assert found.held_out.n == 4 and found.held_out.start_accuracy == start.measured(regime()).accuracy_mean
@@ -38,14 +40,15 @@ def test_a_stale_policy_has_ratios(start, tmp_path):
     found = perform(start, tmp_path, Job(regime=regime(stale), arm="reinforce_plus_plus", seed=0))
     assert found.course.worst_advantage is not None and found.course.worst_advantage > 0
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
-    assert found.course.worst_log_ratio == max(row["policy/log_ratio_max"] for row in rows) > 0
+    ratios = [row["policy/log_ratio_max"] for row in rows if "event" not in row]
+    assert found.course.worst_log_ratio == max(ratios) > 0
 
 
-def test_a_run_that_cannot_go_on_is_an_outcome(start, tmp_path):
-    """GRPO has nothing to compare a single sample with."""
-    alone = regime(replace(RL, num_generations=1))
-    found = perform(start, tmp_path, Job(regime=alone, arm="grpo", seed=0))
-    assert found.stopped is not None and "enough rewarded samples" in found.stopped
+def test_a_run_that_cannot_go_on_is_an_outcome(start, tmp_path, monkeypatch):
+    dead = Failure(reason="referee_failed", detail="dead")
+    monkeypatch.setattr(stablereward.lab.run, "reward", lambda job: lambda sample: dead)
+    found = perform(start, tmp_path, Job(regime=regime(), arm="grpo", seed=0))
+    assert found.stopped is not None and "samples have no reward" in found.stopped
     assert found.collapsed and found.course.updates == 0
     assert found.held_out.accuracy == found.held_out.start_accuracy
     assert not (tmp_path / "checkpoints").exists()

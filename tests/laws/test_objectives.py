@@ -128,6 +128,14 @@ def test_the_first_update_follows_the_policy_gradient(objective):
 
 
 @every_objective
+def test_on_policy_is_what_looks_at_no_ratio(objective):
+    """Where the policy has moved since it sampled, the gradient says so, or the objective does."""
+    moved = batch()
+    same_BT, moved_BT = run(objective, replace(moved, old_BT=moved.logprobs_BT))[1], run(objective, moved)[1]
+    assert torch.equal(same_BT, moved_BT) == objective.on_policy
+
+
+@every_objective
 @pytest.mark.parametrize("splits", [(1,) * 9, (2, 7), (4, 1, 4)])
 def test_micro_batches_change_nothing(objective, splits):
     assert_same(run(objective, batch(), splits), run(objective, batch()))

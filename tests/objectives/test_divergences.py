@@ -16,6 +16,26 @@ def test_by_hand():
     assert k3(LOG_BT, ZERO_BT)[0].tolist() == pytest.approx([0.5 + log2 - 1, 0, 2 - log2 - 1])
 
 
+@pytest.mark.parametrize(
+    ("estimate", "value", "swapped", "gradient"),
+    # l = log pi - log pi_ref = log 2: pi says the token twice as often as the reference.
+    [
+        (k1, math.log(2), -math.log(2), 1.0),
+        (k2, math.log(2) ** 2 / 2, math.log(2) ** 2 / 2, math.log(2)),
+        (k3, 0.5 + math.log(2) - 1, 2.0 - math.log(2) - 1, 1 - 0.5),
+    ],
+)
+def test_which_policy_comes_first(estimate, value, swapped, gradient):
+    """Value with (pi, reference), with (reference, pi), and the gradient with respect to log pi."""
+    log_BT = torch.tensor([[math.log(0.5)]], requires_grad=True)
+    reference_BT = torch.tensor([[math.log(0.25)]])
+    value_BT = estimate(log_BT, reference_BT)
+    value_BT.sum().backward()
+    assert value_BT.item() == pytest.approx(value)
+    assert estimate(reference_BT, log_BT.detach()).item() == pytest.approx(swapped)
+    assert log_BT.grad.item() == pytest.approx(gradient)
+
+
 def kl_of_softmax(estimate):
     """KL(pi || ref), KL(ref || pi), the estimate's exact mean under pi and the mean of its gradient."""
     logits_V = torch.tensor([0.3, -0.4, 1.0], dtype=torch.float64, requires_grad=True)
@@ -64,6 +84,8 @@ def test_entropy():
         [[[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, -torch.inf, -torch.inf]]], requires_grad=True
     )
     entropy_BT = entropy(logits_BTV)
+    uneven = entropy(torch.tensor([0.5, 0.25, 0.25]).log())
+    assert uneven.item() == pytest.approx(1.5 * math.log(2))
     assert entropy_BT[0].tolist() == pytest.approx([math.log(4), math.log(2)])
     entropy_BT.sum().backward()
     torch.testing.assert_close(logits_BTV.grad, torch.zeros(1, 2, 4))

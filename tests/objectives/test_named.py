@@ -4,10 +4,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from stablereward.objectives import named
+from stablereward.objectives import named, reductions
 from stablereward.objectives.advantages import Signals, sigma_filter
+from stablereward.objectives.divergences import k3
 from stablereward.objectives.objective import Objective
-from stablereward.objectives.ratios import pre_clipped_ratio
+from stablereward.objectives.ratios import pre_clipped_ratio, sequence_ratio
 
 
 def test_all_lists_every_named_objective():
@@ -64,6 +65,25 @@ def test_ppo_advantages_differ_along_an_answer():
     torch.testing.assert_close(named.ppo().advantage(SIGNALS).values_BT[SIGNALS.mask_BT], expected)
 
 
+@pytest.mark.parametrize("name", ["reinforce", "remax", "rloo", "reinforce_plus_plus", "stable_reinforce"])
+def test_the_pull_in_the_reward_lowers_what_is_said_more_often_than_by_the_reference(name):
+    """Equal rewards; the policy says the first answer's token e^0.5 times as often as the reference does."""
+    signals = Signals(
+        rewards_B=torch.tensor([1.0, 1.0]),
+        groups_B=torch.tensor([0, 0]),
+        mask_BT=torch.ones(2, 1, dtype=torch.bool),
+        reference_log_ratio_BT=torch.tensor([[0.5], [0.0]]),
+        greedy_rewards_B=torch.tensor([0.0, 0.0]),
+    )
+    expected = {
+        "reinforce": [1 - 0.2 * 0.5, 1.0],
+        "remax": [1 - 0.2 * 0.5, 1.0],
+        "rloo": [-0.2 * 0.5, 0.2 * 0.5],
+    }
+    values_BT = getattr(named, name)(beta=0.2).advantage(signals).values_BT
+    assert values_BT[:, 0].tolist() == pytest.approx(expected.get(name, [-1.0, 1.0]), rel=1e-4)
+
+
 def loss_of(objective, log_ratio, advantage):
     """The loss of one token."""
     old_BT, mask_BT = torch.full((1, 1), -1.0), torch.ones(1, 1, dtype=torch.bool)
@@ -106,6 +126,29 @@ PAGE = (Path(__file__).parents[2] / "docs" / "objectives.md").read_text(encoding
 def test_the_page_has_a_row_for_every_objective(make):
     (row,) = [line for line in PAGE.splitlines() if line.startswith(f"| `{make.__name__}` |")]
     assert f"({make().link})" in row
+
+
+REDUCTIONS = {
+    "token mean": reductions.token_mean,
+    "sequence mean of token means": reductions.sequence_mean_token_mean,
+    "sequence mean of token sums": reductions.sequence_mean_token_sum,
+    "token sum / 3000, sequence mean": reductions.fixed_length(3000),
+}
+
+
+@pytest.mark.parametrize("make", named.ALL, ids=lambda make: make.__name__)
+def test_the_pages_row_is_what_the_objective_does(make):
+    objective = make()
+    (row,) = [line for line in PAGE.splitlines() if line.startswith(f"| `{make.__name__}` |")]
+    *_, ratio, _, reduction, pull, _, _ = (cell.strip() for cell in row.split("|"))
+    expected_BT = REDUCTIONS[reduction](SIGNALS.mask_BT)
+    torch.testing.assert_close(objective.reduction(SIGNALS.mask_BT), expected_BT)
+    assert ("metrics only" in ratio) == objective.on_policy
+    assert ratio.startswith("sequence") == (objective.ratio is sequence_ratio)
+    if pull == "loss k3, β 0.04":
+        assert objective.divergence is k3 and objective.beta == 0.04
+    else:
+        assert pull in ("none", "reward, β 0") and objective.divergence is None and objective.beta == 0.0
 
 
 def test_the_pages_example_runs():

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from stablereward.objectives import named
-from stablereward.objectives.divergences import k2
+from stablereward.objectives.divergences import k1, k2, k3
 from stablereward.objectives.ratios import pre_clipped_ratio
 from stablereward.objectives.surrogates import dual_clip
 
@@ -47,6 +47,41 @@ def test_the_divergence_is_added_with_the_same_weights():
     assert (pulled.value - plain.value).item() == pytest.approx(0.5 * 2.0, rel=1e-5)
     assert pulled.metrics["policy/kl_reference"].item() == pytest.approx(math.exp(-2) + 2 - 1, rel=1e-5)
     assert "policy/kl_reference" not in plain.metrics
+
+
+@pytest.mark.parametrize(
+    ("divergence", "value", "gradient"),
+    [
+        (k1, math.log(2), 1.0),
+        (k2, math.log(2) ** 2 / 2, math.log(2)),
+        (k3, 0.5 + math.log(2) - 1, 0.5),
+    ],
+)
+def test_the_pull_in_the_loss_by_hand(divergence, value, gradient):
+    """GRPO at ratio 1 on one token that the policy says twice as often as the reference.
+
+    loss = -A + beta D(pi, reference), so the gradient is -A + beta dD/dlog pi: down for what is said too
+    often. With policy and reference exchanged k3 would be 2 - log 2 - 1 and its gradient 1.
+    """
+    objective = replace(named.grpo(beta=0.04), divergence=divergence)
+    logprobs_BT = torch.tensor([[math.log(0.5)]], requires_grad=True)
+    one_BT, mask_BT = torch.ones(1, 1), torch.ones(1, 1, dtype=torch.bool)
+    reference_BT = torch.tensor([[math.log(0.25)]])
+    loss = objective.loss(logprobs_BT, logprobs_BT, 0.5 * one_BT, one_BT, mask_BT, reference_BT)
+    loss.value.backward()
+    assert loss.value.item() == pytest.approx(-0.5 + 0.04 * value, rel=1e-6)
+    assert logprobs_BT.grad.item() == pytest.approx(-0.5 + 0.04 * gradient, rel=1e-6)
+    # The metric is k3 whatever is in the loss.
+    assert loss.metrics["policy/kl_reference"].item() == pytest.approx(0.5 + math.log(2) - 1, rel=1e-6)
+
+
+@pytest.mark.parametrize("moved", [2.0, 0.5])
+def test_approx_kl_is_that_of_the_old_policy_from_this_one(moved):
+    """k3 of log pi_old - log pi: ratio - 1 - log ratio."""
+    old_BT, mask_BT = torch.tensor([[math.log(0.25)]]), torch.ones(1, 1, dtype=torch.bool)
+    one_BT = torch.ones(1, 1)
+    metrics = named.dapo().loss(old_BT + math.log(moved), old_BT, one_BT, one_BT, mask_BT).metrics
+    assert metrics["policy/approx_kl"].item() == pytest.approx(moved - 1 - math.log(moved), rel=1e-5)
 
 
 def test_a_missing_reference_is_named():

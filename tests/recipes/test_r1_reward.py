@@ -16,7 +16,9 @@ from stablereward.config import dump, resolve
 from stablereward.data.preferences import read_preferences
 from stablereward.data.prompts import r1_reward as prompt_of
 from stablereward.errors import ConfigError, StorageError, TrainingError
+from stablereward.objectives.named import rloo
 from stablereward.policies.token import TokenPolicy
+from stablereward.recipes import r1_reward
 from stablereward.recipes.r1_reward import Config, Server, reward, run, tiny
 from stablereward.rewards.reward import Sample, apply
 from stablereward.training.checkpoint import find
@@ -52,7 +54,8 @@ def test_a_published_training_file_becomes_a_judge(published: Path, tmp_path: Pa
     folder = run(config)
     assert folder == tmp_path / "run"
     assert resolve(Config, folder / "config.yaml") == config
-    [update] = metrics(folder)
+    [update, event] = metrics(folder)
+    assert (event["event"], event["update"]) == ("no_signal", 1), "no verdict is right, nor can be"
     assert (update["stage"], update["update"], update["update/skipped"]) == ("rl", 1, 0.0)
     assert update["policy/engine_gap"] < 1e-4 and update["failures/count"] == 0
     # A fifth of twelve rows is held out, and each is judged in both orders.
@@ -152,7 +155,7 @@ def test_a_full_disk_is_one_clear_line_and_a_resume_goes_on(
         assert [found.update for found in find(config.output, "rl")] == [1] * saved
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
         run(config, resume=True)
-        assert [row["update"] for row in metrics(config.output)] == [1, 2]
+        assert [row["update"] for row in metrics(config.output) if "event" not in row] == [1, 2]
         assert not list(config.output.rglob(".partial-*"))
         TokenPolicy.load(config.output / "judge", device="cpu")
 
@@ -237,7 +240,6 @@ def test_the_settings_in_the_run_folder_reproduce_it(config: Config, tmp_path: P
     ("setting", "message"),
     [
         ("rl.temperature=0", "rl.temperature must be above 0 and finite, not 0.0"),
-        ("rl.top_p=1.5", "rl.top_p must lie between 0 and 1, not 1.5"),
         ("rl.optim.learning_rate=-1e-6", "rl.optim.learning_rate must be above 0"),
         ("rl.max_failure_rate=2", "rl.max_failure_rate must lie between 0 and 1, not 2.0"),
         ("difficulty.easy_share=-0.1", "difficulty.easy_share must lie between 0 and 1"),
@@ -259,4 +261,20 @@ def test_an_impossible_count_is_refused_before_anything_is_done(setting: str, tm
     config = resolve(Config, None, [setting, f"output={tmp_path / 'run'}"], base=tiny())
     with pytest.raises(ConfigError, match="must be at least 1, not 0"):
         run(config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_nucleus_is_refused_where_settings_are_read() -> None:
+    with pytest.raises(ConfigError, match=r"top_p must be 1 in training, not 0\.9"):
+        resolve(Config, None, ["rl.top_p=0.9"], base=tiny())
+
+
+def test_an_objective_without_a_ratio_is_refused_before_anything_is_done(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """For a recipe made from this one with another objective."""
+    monkeypatch.setattr(r1_reward, "objective", lambda stable: rloo())
+    settings = ["rl.updates_per_batch=2", f"output={tmp_path / 'run'}"]
+    with pytest.raises(ConfigError, match=r"rloo does not correct .* must be 1, not 2"):
+        run(resolve(Config, None, settings, base=tiny()))
     assert not (tmp_path / "run").exists()

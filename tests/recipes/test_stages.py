@@ -13,7 +13,7 @@ from stablereward.engines.engine import Sampling
 from stablereward.engines.hf import HFEngine
 from stablereward.engines.scripted import Scripted
 from stablereward.errors import ConfigError, DataError, EngineError
-from stablereward.objectives.named import stable_reinforce
+from stablereward.objectives.named import rloo, stable_reinforce
 from stablereward.policies.token import TokenPolicy
 from stablereward.recipes.stages import (
     Difficulty,
@@ -187,6 +187,26 @@ def test_reinforcement_is_logged_kept_and_done_once(run: RunFolder) -> None:
     assert before != (TokenPolicy.load("toy-base").source / "model.safetensors").read_bytes()
     assert reinforce(run, "gone", RIGHT, length, stable_reinforce(), config, CPU) == folder
     assert (folder / "model.safetensors").read_bytes() == before
+
+
+def test_what_cannot_be_trained_is_refused_before_the_model_is_loaded(run: RunFolder) -> None:
+    config = replace(RL, updates_per_batch=2)
+    with pytest.raises(ConfigError, match="rloo does not correct"):
+        reinforce(run, "gone", RIGHT, length, rloo(), config, CPU)
+
+
+def test_samples_are_scored_at_the_temperature_they_are_drawn_at(run: RunFolder) -> None:
+    reinforce(run, "toy-base", RIGHT, length, stable_reinforce(), replace(RL, temperature=0.5), CPU)
+    rows = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    assert max(row["policy/engine_gap"] for row in rows) < 1e-4
+
+
+def test_a_run_whose_rewards_never_vary_says_so(run: RunFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    reinforce(run, "toy-base", RIGHT, lambda sample: Reward(value=0.1), stable_reinforce(), RL, CPU)
+    rows = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["advantages/flat"] for row in rows[:-1]] == [1.0, 1.0]
+    assert rows[-1] == {"event": "no_signal", "stage": "rl", "update": 2, "collections": 2}
+    assert "in the last 2 collections no reward differed" in capsys.readouterr().err
 
 
 def test_adapters_are_trained_and_written_merged(run: RunFolder) -> None:

@@ -108,7 +108,7 @@ def measured(folder: Path, *, checkpointing: bool, token_budget: int) -> dict[st
     updates = fit(
         policy.parameters(),
         batches(),
-        lambda share: rl_loss(policy, objective, share),
+        lambda share: rl_loss(policy, objective, share, 1.0),
         optimizer=adamw(policy.parameters(), OptimConfig()),
         learning_rate=lambda update: 1e-6,
     )

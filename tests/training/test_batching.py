@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from stablereward.policies.tree import EncodedPrompt, Group
-from stablereward.training.batching import fill, passes
+from stablereward.training.batching import fill, in_order, passes
 
 
 def group(prompt: int, *completions: int) -> Group:
@@ -33,6 +33,13 @@ def test_every_pass_shows_every_item_once(num_items: int, batch_size: int) -> No
 def test_a_resumed_order_goes_on_exactly(start: int) -> None:
     whole = list(passes(5, 3, 8, seed=4))
     assert list(passes(5, 3, 8, seed=4, start=start)) == whole[start:]
+
+
+def test_items_in_their_own_order() -> None:
+    whole = list(in_order(5, 3, 4))
+    assert whole == [[0, 1, 2], [3, 4, 0], [1, 2, 3], [4, 0, 1]]
+    for start in range(5):
+        assert list(in_order(5, 3, 4, start)) == whole[start:]
 
 
 def test_the_seed_decides_the_order() -> None:

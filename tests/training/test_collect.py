@@ -169,6 +169,69 @@ def test_the_greedy_answer_is_rewarded_too(policy: TokenPolicy, prompts: list[Pr
     assert spreads[0] == spreads[1]
 
 
+def test_the_greedy_answer_is_what_each_sample_is_held_against(
+    policy: TokenPolicy, prompts: list[Prompt]
+) -> None:
+    collector = Collector(policy, HFEngine(policy), plain, remax(), CONFIG)
+    next(collector.batches(prompts, seed=0))
+    assert collector.last is not None
+    greedy = HFEngine(policy).sample(prompts, Sampling(temperature=0.0, max_completion_length=12))
+    for prompt, answer, group, advantages in zip(
+        prompts, greedy, collector.last.rollouts, collector.last.advantages, strict=True
+    ):
+        assert not isinstance(answer, Failure)
+        baseline = plain(Sample(prompt=prompt, completion=answer[0])).value
+        earned = [r.value for r in group.rewards if isinstance(r, Reward)]
+        assert advantages == pytest.approx([value - baseline for value in earned], abs=1e-6)
+
+
+@dataclass
+class Cutting(OnlyGenerate):
+    """The first completion of each prompt meets the length limit, and no other."""
+
+    async def generate(
+        self, prompts: Sequence[Prompt], sampling: Sampling
+    ) -> list[tuple[Completion, ...] | Failure]:
+        answers = await self.engine.generate(prompts, sampling)
+        return [
+            tuple(replace(c, finished=n > 0) for n, c in enumerate(answer))  # type: ignore[arg-type]
+            for answer in answers
+        ]
+
+
+def test_figures_by_hand(policy: TokenPolicy, prompts: list[Prompt]) -> None:
+    found = collected(policy, Cutting(in_batches(policy)), plain, prompts)
+    completions = [c for group in found.rollouts for c in group.completions]
+    values = [r.value for group in found.rollouts for r in group.rewards if isinstance(r, Reward)]
+    mean = sum(values) / 12
+    expected = {
+        "reward/mean": mean,
+        "reward/std": (sum((value - mean) ** 2 for value in values) / 12) ** 0.5,
+        "reward/vowels": 1.0,
+        "completions/clipped": 1 / 3,
+        "completions/mean_length": sum(len(c.token_ids) for c in completions) / 12,
+        "failures/count": 0.0,
+    }
+    assert {name: found.metrics[name] for name in expected} == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_resumed_run_goes_on_with_the_next_collection(policy: TokenPolicy, prompts: list[Prompt]) -> None:
+    config = replace(CONFIG, num_updates=6, prompts_per_batch=3, updates_per_batch=2)
+
+    def written(start: int) -> list[list[tuple[int, ...]]]:
+        collector = Collector(policy, HFEngine(policy), plain, stable_reinforce(), config)
+        found = []
+        for _ in collector.batches(prompts, 0, start):
+            assert collector.last is not None
+            found.append([c.token_ids for group in collector.last.rollouts for c in group.completions])
+        return found
+
+    whole = written(0)
+    # Two updates a collection, and no collection like another.
+    assert [whole[n] == whole[n + 1] for n in range(5)] == [True, False] * 2 + [True]
+    assert written(2) == whole[2:] and written(4) == whole[4:]
+
+
 def test_the_referee_is_asked_before_all_is_written(policy: TokenPolicy, prompts: list[Prompt]) -> None:
     """The engine writes its second completion only once a slow referee's server was asked of the first."""
     asked = threading.Event()
@@ -227,6 +290,32 @@ def test_a_prompt_that_cannot_be_read_stays_isolated(policy: TokenPolicy, prompt
     assert [type(r) for r in found.rollouts[2].rewards] == [Failure] * 3
     for place in (0, 1, 3):
         assert found.rollouts[place] == whole.rollouts[place]
+
+
+@pytest.mark.parametrize("lost", [{"token_ids": (), "logprobs": ()}, {"logprobs": ()}])
+def test_what_has_no_tokens_is_not_trained_on(
+    lost: dict[str, tuple[()]], policy: TokenPolicy, prompts: list[Prompt]
+) -> None:
+    """As engines do that return text only."""
+
+    @dataclass
+    class Losing(OnlyGenerate):
+        prompts: int
+
+        async def generate(
+            self, prompts: Sequence[Prompt], sampling: Sampling
+        ) -> list[tuple[Completion, ...] | Failure]:
+            answers = await self.engine.generate(prompts, sampling)
+            return [
+                tuple(replace(c, **lost) for c in answer) if n < self.prompts else answer  # type: ignore[arg-type, union-attr]
+                for n, answer in enumerate(answers)
+            ]
+
+    found = collected(policy, Losing(in_batches(policy), prompts=2), plain, prompts)
+    assert [{type(r) for r in group.rewards} for group in found.rollouts] == [{Failure}] * 2 + [{Reward}] * 2
+    assert found.metrics["failures/no_tokens"] == 6.0
+    with pytest.raises(TrainingError, match=r"12 of 12 .* \(12 no_tokens: the engine gave"):
+        collected(policy, Losing(in_batches(policy), prompts=4), plain, prompts)
 
 
 def test_a_dead_referee_ends_the_run(policy: TokenPolicy, prompts: list[Prompt]) -> None:

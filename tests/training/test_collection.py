@@ -1,6 +1,8 @@
 """A collection without a sample is the collection in which that sample had failed."""
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -11,13 +13,14 @@ from stablereward.data.toy.pairs import pairs
 from stablereward.engines.engine import Sampling
 from stablereward.engines.hf import HFEngine
 from stablereward.errors import TrainingError
-from stablereward.objectives.named import grpo, ppo, rloo, stable_reinforce
+from stablereward.objectives.named import dapo, dr_grpo, grpo, ppo, reinforce, rloo, stable_reinforce
 from stablereward.objectives.objective import Objective
 from stablereward.policies.adapters import reference
-from stablereward.policies.token import TokenPolicy
+from stablereward.policies.token import Scored, TokenPolicy
+from stablereward.policies.tree import Group
 from stablereward.policies.value_head import add_value_head
 from stablereward.training.collection import NOT_FINITE, Collection
-from stablereward.training.rl import RLConfig, Share
+from stablereward.training.rl import RLConfig, Share, rl_loss
 from stablereward.types import Failure, Reward, Rollouts
 
 CONFIG = RLConfig(updates_per_batch=1, max_completion_length=12)
@@ -91,6 +94,178 @@ def test_without_a_sample_is_as_if_it_had_failed(
     assert len(rest) == 2 * updates_per_batch - 1 and all(same(ours, theirs) for ours, theirs in rest)
     assert whole.places == lesser.places and whole.metrics == pytest.approx(lesser.metrics, nan_ok=True)
     assert whole.spread()[0][1] is None and whole.rollouts == lesser.rollouts
+
+
+def cut(rollouts: list[Rollouts], *places: tuple[int, int]) -> list[Rollouts]:
+    """The rollouts where the length limit cut these completions and no other."""
+    return [
+        replace(
+            group,
+            completions=tuple(
+                replace(one, finished=(p, c) not in places) for c, one in enumerate(group.completions)
+            ),
+        )
+        for p, group in enumerate(rollouts)
+    ]
+
+
+@pytest.mark.parametrize("make", [stable_reinforce, grpo, dr_grpo, dapo, ppo])
+def test_what_was_cut_leaves_the_loss_and_stays_in_the_statistics(
+    make: Callable[[], Objective], policy: TokenPolicy, rollouts: list[Rollouts]
+) -> None:
+    objective, some = make(), cut(rollouts, (0, 1), (2, 2))
+    masking = replace(CONFIG, mask_truncated_completions=True)
+    plain, updates = collection(policy, some, objective)
+    masked, masked_updates = collection(policy, some, objective, masking)
+    [ours], [theirs] = next(masked_updates), next(updates)
+    place = {row: n for n, row in enumerate(ours.rows_B.tolist())}
+    gone_B = torch.zeros(9, dtype=torch.bool)
+    gone_B[[place[1], place[8]]] = True
+    mask_BT = theirs.weights_BT > 0
+    # The others share the loss as if the two had not been drawn, and are held against all nine.
+    assert torch.equal(ours.weights_BT, objective.reduction(mask_BT & ~gone_B[:, None]))
+    assert torch.equal(ours.weights_BT[gone_B], torch.zeros_like(ours.weights_BT[gone_B]))
+    assert (ours.weights_BT > 0).sum() == mask_BT[~gone_B].sum()
+    assert torch.equal(ours.advantages_BT, theirs.advantages_BT)
+    assert masked.spread() == plain.spread()
+    assert masked.metrics == pytest.approx({**plain.metrics, "completions/masked": 2 / 9})
+    assert "completions/masked" not in plain.metrics
+
+
+def test_what_was_cut_stays_out_of_the_loss_when_another_sample_is_left_out(
+    policy: TokenPolicy, rollouts: list[Rollouts]
+) -> None:
+    masking = replace(CONFIG, mask_truncated_completions=True)
+    made, updates = collection(policy, cut(rollouts, (0, 1), (2, 2)), stable_reinforce(), masking)
+    next(updates)
+    [mended] = made.without([0, 8])
+    assert made.places[0] == (0, 1) and len(mended.rows_B) == 7
+    in_loss_B = (mended.weights_BT > 0).any(dim=1)
+    assert mended.rows_B[~in_loss_B].tolist() == [0]
+    assert made.metrics["completions/masked"] == pytest.approx(1 / 7)
+
+
+def test_nothing_is_learnt_where_everything_was_cut(policy: TokenPolicy, rollouts: list[Rollouts]) -> None:
+    masking = replace(CONFIG, mask_truncated_completions=True)
+    everything = cut(rollouts, *((p, c) for p in range(3) for c in range(3)))
+    [share] = next(collection(policy, everything, stable_reinforce(), masking)[1])
+    loss = rl_loss(policy, stable_reinforce(), share, CONFIG.temperature)
+    assert loss.value.item() == 0.0 and loss.metrics["policy/weight"].item() == 0.0
+
+
+def test_the_pull_in_the_reward_by_hand(policy: TokenPolicy, rollouts: list[Rollouts]) -> None:
+    """The reference says 0.25 less of every token: l is 0.25 at each, which costs reward."""
+
+    def less(groups: Sequence[Group], temperature: float) -> Scored:
+        scored = policy(policy.tree(groups), temperature)
+        return scored._replace(logprobs_BT=scored.logprobs_BT - 0.25)
+
+    made = Collection(policy, reinforce(beta=0.1), CONFIG, rollouts, [None] * 3, less)
+    for row, (p, c) in enumerate(made.places):
+        reward, length = rollouts[p].rewards[c], len(rollouts[p].completions[c].token_ids)
+        assert isinstance(reward, Reward)
+        # Return-to-go: the first token pays for all, the last for itself.
+        paid = made.advantages.values_BT[row, :length]
+        assert paid[0].item() == pytest.approx(reward.value - 0.1 * 0.25 * length, abs=1e-4)
+        assert paid[-1].item() == pytest.approx(reward.value - 0.1 * 0.25, abs=1e-4)
+
+
+def test_the_pull_in_the_loss_by_hand_of_a_collection(policy: TokenPolicy, rollouts: list[Rollouts]) -> None:
+    """A reference that says twice as much of every token: l = -log 2, k3 = 2 - log 2 - 1."""
+
+    def more(groups: Sequence[Group], temperature: float) -> Scored:
+        scored = policy(policy.tree(groups), temperature)
+        return scored._replace(logprobs_BT=scored.logprobs_BT + math.log(2))
+
+    objective = grpo(beta=0.5)
+    [share] = next(Collection(policy, objective, CONFIG, rollouts, [None] * 3, more).updates())
+    pulled = rl_loss(policy, objective, share, CONFIG.temperature)
+    plain = rl_loss(policy, grpo(beta=0.0), share, CONFIG.temperature)
+    expected = 2 - math.log(2) - 1
+    assert (pulled.value - plain.value).item() == pytest.approx(0.5 * expected, abs=1e-4)
+    assert pulled.metrics["policy/kl_reference"].item() == pytest.approx(expected, abs=1e-4)
+
+
+def rewarded(rollouts: list[Rollouts], *values: float) -> list[Rollouts]:
+    """The rollouts with these rewards for the three samples of each prompt."""
+    earned = iter(values)
+    return [
+        replace(group, rewards=tuple(Reward(value=next(earned)) for _ in group.rewards)) for group in rollouts
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "of_the_batch", "of_prompts"),
+    [
+        ((0.1,) * 9, 1.0, 1.0),
+        # Prompts differ from each other, their samples do not.
+        ((0.1,) * 3 + (0.7,) * 6, 0.0, 1.0),
+        ((0.1,) * 8 + (0.7,), 0.0, 0.0),
+    ],
+)
+def test_rewards_are_flat_where_none_differs_from_those_it_is_held_against(
+    values: tuple[float, ...],
+    of_the_batch: float,
+    of_prompts: float,
+    policy: TokenPolicy,
+    rollouts: list[Rollouts],
+) -> None:
+    for make, expected in ((stable_reinforce, of_the_batch), (rloo, of_prompts)):
+        made, _ = collection(policy, rewarded(rollouts, *values), make())
+        assert made.metrics["advantages/flat"] == expected
+
+
+@pytest.mark.parametrize(("updates", "iterations"), [(1, 1), (1, 2), (3, 1)])
+def test_what_the_policy_said_when_it_sampled_is_kept_for_more_than_one_update(
+    updates: int, iterations: int, policy: TokenPolicy, rollouts: list[Rollouts]
+) -> None:
+    config = replace(CONFIG, updates_per_batch=updates, num_iterations=iterations)
+    made, taken = collection(policy, rollouts, stable_reinforce(), config)
+    shares = [share for batch in taken for share in batch]
+    assert len(shares) == updates * iterations
+    assert all((share.old_logprobs_BT is not None) == (len(shares) > 1) for share in shares)
+    if made.old is not None:
+        for share in shares:
+            length = share.weights_BT.shape[1]
+            assert share.old_logprobs_BT is not None
+            assert torch.equal(share.old_logprobs_BT, made.old.logprobs_BT[share.rows_B, :length])
+
+
+@contextmanager
+def saying(policy: TokenPolicy, value: float) -> Iterator[None]:
+    """The critic says this of every token."""
+    out = policy.value_head.out  # type: ignore[union-attr]
+    with torch.no_grad():
+        out.bias.fill_(value)
+        yield
+        out.bias.fill_(0.0)
+
+
+def test_a_critic_is_to_say_what_is_still_to_come(policy: TokenPolicy, rollouts: list[Rollouts]) -> None:
+    """With gamma and lambda 1 the return of every token is its sample's reward, whatever the critic says."""
+    with saying(policy, 0.75):
+        made, updates = collection(policy, rollouts, ppo(lam=1.0))
+        [share] = next(updates)
+    assert share.returns_BT is not None and share.old_values_BT is not None
+    for row, (p, c) in enumerate(made.places[n] for n in share.rows_B.tolist()):
+        reward, length = rollouts[p].rewards[c], len(rollouts[p].completions[c].token_ids)
+        assert isinstance(reward, Reward)
+        assert share.returns_BT[row, :length].tolist() == pytest.approx([reward.value] * length, abs=1e-5)
+        assert share.old_values_BT[row, :length].tolist() == pytest.approx([0.75] * length)
+
+
+def test_the_critics_loss_has_its_weight(policy: TokenPolicy, rollouts: list[Rollouts]) -> None:
+    [share] = next(collection(policy, rollouts, ppo(lam=1.0))[1])
+    with saying(policy, 0.1):
+        alone, some = (
+            rl_loss(policy, ppo(lam=1.0), share, 1.0, value_coefficient=weight) for weight in (0.0, 0.25)
+        )
+    # The critic moved from 0 to 0.1, within its clip of 0.2: half the mean squared error to the rewards.
+    weights_BT, returns_BT = share.weights_BT, share.returns_BT
+    assert returns_BT is not None
+    expected = float((weights_BT * (0.1 - returns_BT) ** 2).sum() / 2)
+    assert float(some.metrics["value/loss"]) == pytest.approx(expected, rel=1e-4)
+    assert float(some.value - alone.value) == pytest.approx(0.25 * expected, rel=1e-3)
 
 
 def test_rows_are_counted_anew(policy: TokenPolicy, rollouts: list[Rollouts]) -> None:

@@ -81,6 +81,20 @@ def test_an_update_by_hand() -> None:
     )
 
 
+def test_a_group_of_parameters_has_its_factor_of_the_rate() -> None:
+    slow, fast = (nn.Parameter(torch.tensor([1.0])) for _ in range(2))
+    optimizer = torch.optim.SGD([{"params": [slow]}, {"params": [fast], "factor": 10.0}], lr=99.0)
+    updates = fit(
+        [slow, fast],
+        [[None]],
+        lambda share: Loss(((slow + fast) * 0.1).sum(), {}),
+        optimizer=optimizer,
+        learning_rate=lambda number: 0.5,
+    )
+    assert [update.metrics["learning_rate"] for update in updates] == [0.5]
+    assert (slow.item(), fast.item()) == pytest.approx((1 - 0.5 * 0.1, 1 - 5.0 * 0.1))
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 def test_an_update_that_is_not_finite_is_skipped(bad: float) -> None:
     broken, clean = model(), model()

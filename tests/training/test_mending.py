@@ -16,6 +16,7 @@ from stablereward.policies.value_head import add_value_head
 from stablereward.rewards.reward import Sample
 from stablereward.training.collect import Collector
 from stablereward.training.mending import Mender, alone, first_not_finite
+from stablereward.training.recorder import Recorder
 from stablereward.training.rl import RLConfig, Share, rl_loss
 from stablereward.training.run_folder import RunFolder
 from stablereward.training.samples import sample_name
@@ -93,13 +94,23 @@ def test_a_critic_that_is_not_finite_for_one_sample_does_not_spoil_the_rest(
     name = sample_name(collection.rollouts, (1, 1))
     spoilt_BT = collection.advantages.values_BT
     assert not (spoilt_BT[:4].isfinite().all() and spoilt_BT[:4].any())
-    mended = Mender(RunFolder(tmp_path), "rl", collector, loss_fn)(1, collection.shares())
+    run = RunFolder(tmp_path)
+    recorder = Recorder(run, "rl")
+    [spoilt] = collection.shares()
+    loss_fn(spoilt, observe=recorder.observe)
+    mended = Mender(run, "rl", collector, loss_fn, recorder)(1, [spoilt])
     assert mended is not None and mended[1] == 1
     assert name.startswith("prompt 2 (") and name.endswith("), completion 2")
     [share] = mended[0]
     assert len(share.rows_B) == 5 and share.advantages_BT.isfinite().all() and share.advantages_BT.any()
     event = json.loads((tmp_path / "metrics.jsonl").read_text().splitlines()[0])
     assert (event["sample"], event["tensor"]) == (name, "values")
+    # What was heard of the update before it was made again does not count.
+    loss_fn(share, observe=recorder.observe)
+    assert collector.last is not None
+    recorder.record(1, collector.last)
+    heard = json.loads((tmp_path / "distributions.jsonl").read_text())["quantities"]["policy/entropy"]
+    assert heard["count"] == sum(len(ids) for group in share.groups for ids in group.completions)
 
 
 def test_the_first_that_is_not_finite_is_named() -> None:

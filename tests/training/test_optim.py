@@ -57,6 +57,16 @@ def test_adamw_takes_what_is_trained() -> None:
     assert (settings["lr"], settings["weight_decay"], settings["betas"]) == (2.0, 0.25, (0.8, 0.9))
 
 
+def test_a_critic_learns_faster() -> None:
+    policy, critic, apart = nn.Linear(2, 2), nn.Linear(2, 1), nn.Linear(2, 1)
+    parameters = [*policy.parameters(), *critic.parameters()]
+    optimizer = adamw(parameters, replace(CONFIG, critic_factor=7.0), critic=critic)
+    groups = [(settings["params"], settings["factor"]) for settings in optimizer.param_groups]
+    assert groups == [([*policy.parameters()], 1.0), ([*critic.parameters()], 7.0)]
+    (settings,) = adamw(parameters, CONFIG, critic=apart).param_groups[:1]
+    assert settings["factor"] == 1.0 and len(settings["params"]) == 4
+
+
 def test_a_step_by_hand() -> None:
     parameter = nn.Parameter(torch.tensor([1.0]))
     optimizer = adamw([parameter], replace(CONFIG, learning_rate=0.1))

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -147,6 +148,10 @@ def test_flags_name_the_tokens_that_a_bound_decided(tmp_path: Path) -> None:
     }
     recorder.forget()
     assert recorder.flags(stable_reinforce()) == {}
+    said = observed(log_ratio_BT, advantages_BT, mask_BT, [4, 2])
+    weights_BT = mask_BT.float() * torch.tensor([[1.0], [0.0]])
+    recorder.observe(said._replace(share=replace(said.share, weights_BT=weights_BT)))
+    assert list(recorder.flags(stable_reinforce())) == [4], "what has no part in the loss was not decided"
 
 
 @pytest.mark.parametrize("text", ["The cat sat.\n  On it.", "naïve – 猫が座った 🙂!", ""])

@@ -1,22 +1,25 @@
 """Laws of the RL batch: split, failures and staleness never change what they must not change."""
 
 import dataclasses
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 
 import pytest
 import torch
 
 from stablereward.data.prompts import r1_reward
 from stablereward.data.toy.pairs import pairs
+from stablereward.engines.engine import Sampling
 from stablereward.engines.hf import HFEngine
-from stablereward.errors import TrainingError
-from stablereward.objectives.named import grpo, stable_reinforce
+from stablereward.errors import ConfigError, TrainingError
+from stablereward.objectives.named import grpo, reinforce, remax, rloo, stable_reinforce
+from stablereward.objectives.objective import Objective
 from stablereward.policies.adapters import reference
 from stablereward.policies.token import TokenPolicy
 from stablereward.rewards.reward import Sample
 from stablereward.training.collect import Collector
-from stablereward.training.rl import Observed, RLConfig, rl_loss
-from stablereward.types import Failure, Prompt, Reward
+from stablereward.training.rl import Observed, RLConfig, require_trainable, rl_loss
+from stablereward.types import Completion, Failure, Prompt, Reward
 
 # Hot enough that no two samples are the same.
 CONFIG = RLConfig(
@@ -72,6 +75,34 @@ def assert_equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor], toleran
         torch.testing.assert_close(a[name], b[name], rtol=0, atol=tolerance, msg=name)
 
 
+def test_a_nucleus_is_not_trained_with() -> None:
+    """The sampler would draw from it and the trainer score without it."""
+    for top_p in (0.99, 1.5, 0.0, float("nan")):
+        with pytest.raises(ConfigError, match=r"top_p must be 1 in training, not") as refused:
+            RLConfig(top_p=top_p)
+        assert "\n" not in str(refused.value)
+    assert RLConfig().top_p == 1.0
+
+
+@pytest.mark.parametrize("make", [reinforce, rloo, remax])
+@pytest.mark.parametrize(("updates", "iterations"), [(2, 1), (1, 2), (4, 3)])
+def test_without_a_ratio_one_update_a_collection(
+    make: Callable[[], Objective], updates: int, iterations: int, policy: TokenPolicy
+) -> None:
+    config = dataclasses.replace(CONFIG, updates_per_batch=updates, num_iterations=iterations)
+    with pytest.raises(ConfigError, match=rf"{make().name} .* must be 1, not {updates * iterations}$"):
+        Collector(policy, HFEngine(policy), vowels, make(), config)
+    Collector(policy, HFEngine(policy), vowels, make(), CONFIG)
+    require_trainable(stable_reinforce(), config)
+
+
+def test_a_group_of_one_is_refused_where_samples_are_compared() -> None:
+    config = dataclasses.replace(CONFIG, num_generations=1)
+    with pytest.raises(ConfigError, match=r"grpo .* num_generations must be at least 2, not 1"):
+        require_trainable(grpo(), config)
+    require_trainable(stable_reinforce(), config)
+
+
 def test_micro_batch_split_never_matters(policy: TokenPolicy, prompts: list[Prompt]) -> None:
     whole, metrics, _ = gradients(policy, prompts, CONFIG)
     split, parts, _ = gradients(policy, prompts, dataclasses.replace(CONFIG, token_budget=1))
@@ -90,6 +121,35 @@ def test_first_update_is_on_policy(policy: TokenPolicy, prompts: list[Prompt]) -
     assert all(share.old_logprobs_BT is not None for share in (*first, *second))
 
 
+@dataclasses.dataclass
+class Otherwise:
+    """An engine that draws from another distribution than it is asked to."""
+
+    engine: HFEngine
+    changed: dict[str, float]
+
+    async def generate(
+        self, prompts: Sequence[Prompt], sampling: Sampling
+    ) -> list[tuple[Completion, ...] | Failure]:
+        return await self.engine.generate(prompts, dataclasses.replace(sampling, **self.changed))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changed", "least", "most"),
+    # What is kept of a nucleus has at least its mass: log-probabilities are too large by at most -log 0.8.
+    [({}, 0.0, 1e-5), ({"top_p": 0.8}, 0.05, -math.log(0.8)), ({"temperature": 2.0}, 0.1, math.inf)],
+)
+def test_the_engine_gap_sees_what_is_drawn_otherwise_than_it_is_scored(
+    changed: dict[str, float], least: float, most: float, policy: TokenPolicy, prompts: list[Prompt]
+) -> None:
+    objective = stable_reinforce()
+    collector = Collector(policy, Otherwise(HFEngine(policy), changed), vowels, objective, CONFIG)
+    [shares] = collector.batches(prompts, seed=0)
+    with torch.no_grad():
+        losses = [rl_loss(policy, objective, share, CONFIG.temperature) for share in shares]
+    assert least <= sum(float(loss.metrics["policy/engine_gap"]) for loss in losses) <= most
+
+
 def test_what_is_observed_adds_up_to_what_is_measured(policy: TokenPolicy, prompts: list[Prompt]) -> None:
     objective = stable_reinforce()
     stale = dataclasses.replace(CONFIG, num_updates=2, updates_per_batch=2)
@@ -105,6 +165,8 @@ def test_what_is_observed_adds_up_to_what_is_measured(policy: TokenPolicy, promp
     gap_BT = (said.old_logprobs_BT - said.logprobs_BT)[said.mask_BT]
     torch.testing.assert_close(gap_BT, torch.full_like(gap_BT, 0.25), atol=1e-4, rtol=0)
     assert float(loss.metrics["policy/kl_k1"]) == pytest.approx(0.25, abs=1e-4)
+    # The gap is that between the policy as it is and the sampler.
+    assert float(loss.metrics["policy/engine_gap"]) < 1e-4
     # k3 of log-ratio -0.25: e^-0.25 - 1 + 0.25.
     assert float(loss.metrics["policy/approx_kl"]) == pytest.approx(0.0288, abs=1e-4)
     entropy = (share.weights_BT * said.entropy_BT).sum()

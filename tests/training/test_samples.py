@@ -13,6 +13,7 @@ def kept(num_samples: int, length: int, greedy_reward: float | None = None) -> K
         group=Group(prompt=prompt, completions=((1,) * length,) * num_samples),
         rewards=tuple(float(n) for n in range(num_samples)),
         logprobs=((-0.5,) * length,) * num_samples,
+        finished=(True,) * num_samples,
         greedy_reward=greedy_reward,
     )
 
