@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from stablereward.types import Failure
 
 _TAG = re.compile(r"<(/?)(think|answer)\s*>", re.IGNORECASE)
+_THOUGHT_END = re.compile(r"</think\s*>", re.IGNORECASE)
 _MAX_ANSWER = 200
 _DECORATION = " \t\r\n*_\"'`[](){}.:#!$"
 _ANSWER = re.compile(
@@ -41,19 +42,16 @@ def strict_format(text: str) -> bool:
 def verdict(text: str, num_responses: int) -> Verdict | Failure:
     """The choice in the `<answer>` tag, written `2`, `**2**`, `Response 2`, `\\boxed{2}` and the like.
 
-    Answer tags inside the thinking are not verdicts. The same verdict given twice counts once.
-    Failures: "no_answer", "truncated" (a tag was opened and never closed), "unreadable_answer",
-    "ambiguous_answer" (two different choices), "out_of_range".
+    Thinking comes first: it ends at the first `</think>`, opened or not, and answer tags inside any
+    thinking are not verdicts. The same verdict given twice counts once.
+    Failures: "no_answer", "truncated" (a tag, of thinking too, was opened and never closed),
+    "unreadable_answer", "ambiguous_answer" (two different choices), "out_of_range".
     """
-    tags = list(_TAG.finditer(text))
-    thought_end = next((tag for tag in tags if _is(tag, "/", "think")), None)
-    after = tags if thought_end is None else tags[tags.index(thought_end) + 1 :]
-    spans, is_open = _answer_spans(after)
-    if is_open:
-        return Failure(reason="truncated", detail="the <answer> tag is never closed")
+    thought_end = _THOUGHT_END.search(text)
+    spans, open_tag = answers(text, thought_end.end() if thought_end else 0)
+    if open_tag:
+        return Failure(reason="truncated", detail=f"the <{open_tag}> tag is never closed")
     if not spans:
-        if thought_end is None and any(_is(tag, "", "think") for tag in tags):
-            return Failure(reason="truncated", detail="the <think> tag is never closed")
         return Failure(reason="no_answer", detail="there is no <answer> tag after the thinking")
     choices: set[int] = set()
     for start, end in spans:
@@ -64,22 +62,29 @@ def verdict(text: str, num_responses: int) -> Verdict | Failure:
     if len(choices) > 1:
         given = ", ".join(str(choice + 1) for choice in sorted(choices))
         return Failure(reason="ambiguous_answer", detail=f"several answers: {given}")
-    answer = next(tag for tag in after if _is(tag, "", "answer"))
-    thinking = text[tags[0].end() if _is(tags[0], "", "think") else 0 : (thought_end or answer).start()]
-    return Verdict(choice=choices.pop(), reasoning=thinking.strip())
+    return Verdict(choice=choices.pop(), reasoning=_thinking(text, thought_end, spans[0][0]).strip())
 
 
-def _answer_spans(tags: list[re.Match[str]]) -> tuple[list[tuple[int, int]], bool]:
-    """What lies inside each pair of answer tags, and whether the last one is still open."""
-    spans = []
-    start = None
-    for tag in tags:
-        if _is(tag, "", "answer") and start is None:
-            start = tag.end()
-        elif _is(tag, "/", "answer") and start is not None:
-            spans.append((start, tag.start()))
-            start = None
-    return spans, start is not None
+def answers(text: str, start: int = 0) -> tuple[list[tuple[int, int]], str]:
+    """The places inside the answer tags from `start` on that no thinking holds, and the tag left open."""
+    spans, open_tag, opened = [], "", 0
+    for tag in _TAG.finditer(text, start):
+        name = tag[2].lower()
+        if not open_tag and not tag[1]:
+            open_tag, opened = name, tag.end()
+        elif tag[1] and name == open_tag:
+            if name == "answer":
+                spans.append((opened, tag.start()))
+            open_tag = ""
+    return spans, open_tag
+
+
+def _thinking(text: str, thought_end: re.Match[str] | None, first_answer: int) -> str:
+    """What stands before the end of the thinking, or before the first answer where nothing marks one."""
+    first = _TAG.search(text)
+    opened = first is not None and first[1] == "" and first[2].lower() == "think"
+    end = thought_end.start() if thought_end else text.rindex("<", 0, first_answer)
+    return text[first.end() if first and opened else 0 : end]
 
 
 def _choice(answer: str, num_responses: int) -> int | Failure:
@@ -96,7 +101,3 @@ def _choice(answer: str, num_responses: int) -> int | Failure:
     if not 1 <= number <= num_responses:
         return Failure(reason="out_of_range", detail=f"{detail}; there are {num_responses} responses")
     return number - 1
-
-
-def _is(tag: re.Match[str], slash: str, name: str) -> bool:
-    return tag[1] == slash and tag[2].lower() == name

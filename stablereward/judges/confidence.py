@@ -2,8 +2,10 @@
 
 import math
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
+from stablereward.data.parsing import answers
 from stablereward.types import Completion
 
 DIGITS = 6
@@ -12,7 +14,6 @@ DIGITS = 6
 Decode = Callable[[Sequence[int]], str]
 """Token ids to the text that a completion holds, the end token left out."""
 
-_ANSWER = re.compile(r"<answer\s*>(.*?)</answer\s*>", re.IGNORECASE | re.DOTALL)
 _NUMBER = re.compile(r"[0-9]+")
 
 
@@ -35,17 +36,16 @@ def verdict_probability(completion: Completion, number: int, decode: Decode) -> 
 
 def _span(text: str, number: int) -> tuple[int, int] | None:
     """Where the number stands in the last answer of the text."""
-    answers = list(_ANSWER.finditer(text))
-    if not answers:
+    spans, _ = answers(text)
+    if not spans:
         return None
-    start, end = answers[-1].span(1)
-    found = [match.span() for match in _NUMBER.finditer(text, start, end) if int(match[0]) == number]
+    written = _NUMBER.finditer(text, *spans[-1])
+    found = [match.span() for match in written if match[0].lstrip("0") == str(number)]
     return found[-1] if found else None
 
 
 def _token_of(letter: int, completion: Completion, decode: Decode) -> int:
-    """The index of the token that holds this letter of the text, sought from the end, where answers stand."""
-    index = len(completion.token_ids) - 1
-    while index > 0 and len(decode(completion.token_ids[index:])) < len(completion.text) - letter:
-        index -= 1
-    return index
+    """The index of the token that holds this letter of the text: the last that so much text ends with."""
+    ids, length = completion.token_ids, len(completion.text) - letter
+    # Halved, for a text may go on for long after its answer.
+    return max(bisect_left(range(len(ids)), True, key=lambda i: len(decode(ids[i:])) < length) - 1, 0)

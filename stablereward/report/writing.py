@@ -9,7 +9,10 @@ from stablereward.report.quantities import plural
 
 MAX_TEXT = 4_000
 MAX_ANSWER = 80
-PARTS = re.compile(r"\s*<think>(.*?)</think>\s*<answer>(.*?)</answer>\s*(.*)", re.DOTALL | re.IGNORECASE)
+# Atomic groups: what was found is not sought again, which would take the square of a hostile text's length.
+PARTS = re.compile(
+    r"\s*<think>(?>(.*?)</think>\s*<answer>)(?>(.*?)</answer>)\s*(.*)", re.DOTALL | re.IGNORECASE
+)
 
 
 def clipped(text: str, limit: int = MAX_TEXT) -> str:

@@ -64,10 +64,12 @@ def test_spellings_of_one_verdict(answer):
         ("<think>why</think><answer>1</answer>", "why"),
         ("why</think><answer>1</answer>", "why"),
         ("why <answer>1</answer>", "why"),
-        ("<think>why <answer>1</answer>", "why"),
         ("<answer>1</answer>", ""),
         ("<THINK>why</THINK><Answer >1</ANSWER>", "why"),
         ("<think>maybe <answer>2</answer></think><answer>1</answer>", "maybe <answer>2</answer>"),
+        ("maybe <answer>2</answer></think><answer>1</answer>", "maybe <answer>2</answer>"),
+        ("<think>why</think><think>or <answer>2</answer></think><answer>1</answer>", "why"),
+        ("why </answer> so <answer>1</answer>", "why </answer> so"),
         ("<think>why</think><answer>1</answer> so <answer>Response 1</answer>", "why"),
         ("<think>why</think><answer>1</answer></think></answer>", "why"),
     ],
@@ -85,6 +87,12 @@ def test_where_the_verdict_is_found(text, reasoning):
         ("<think>I say <answer>2</answer></think>", "no_answer"),
         ("2</answer>", "no_answer"),
         ("<think>still thinking 2", "truncated"),
+        ("<think>maybe <answer>1</answer>, but wait", "truncated"),
+        ("<think>why <answer>1</answer>", "truncated"),
+        ("<answer>1</answer><think>or rather", "truncated"),
+        ("<think>why</think><answer>1</answer><think>but wait", "truncated"),
+        ("<think>why</think><think>again <answer>2</answer>", "truncated"),
+        ("<answer>1</answer><think>why</think>", "no_answer"),
         ("<think>why</think><answer>", "truncated"),
         ("<think>why</think><answer>1", "truncated"),
         ("<think>why</think><answer>1</answer><answer>", "truncated"),
@@ -144,6 +152,7 @@ HOSTILE = [
     "<answer>",
     "</answer>",
     "</think><answer>",
+    "<think></think>",
     "<answer>1</answer>",
     "<answer ",
 ]
@@ -151,10 +160,10 @@ HOSTILE += ["<", " ", "1", "\n", "<answer>1/2 response </answer>", "\\boxed{"]
 
 
 @pytest.mark.parametrize("piece", HOSTILE)
-def test_a_megabyte_of_hostile_text_takes_under_a_second(piece):
-    text = piece * (1_000_000 // len(piece))
+def test_ten_megabytes_of_hostile_text_take_seconds(piece):
+    text = piece * (10_000_000 // len(piece))
     start = time.process_time()
-    for hostile in (text, f"<think>{text}", f"<answer>{text}</answer>", f"<think>x</think><answer>1{text}"):
+    for hostile in (f"<think>{text}", f"<answer>{text}</answer>", f"<think>x</think><answer>1{text}"):
         strict_format(hostile)
         verdict(hostile, 2)
-    assert time.process_time() - start < 4
+    assert time.process_time() - start < 30

@@ -1,7 +1,9 @@
 """How sure a verdict was, with tokens cut by hand."""
 
 import math
+import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -57,3 +59,26 @@ def test_there_is_none_where_the_engine_or_the_text_does_not_tell() -> None:
     text = "<answer>1</answer>"
     assert verdict_probability(Completion(text=text), 1, lambda ids: text) is None
     assert verdict_probability(Completion(text=text, logprobs=(-0.5,)), 1, lambda ids: text) is None
+
+
+def test_an_answer_before_a_long_text_is_found_in_few_steps() -> None:
+    decoded: list[int] = []
+    tokens = [("<answer>", 0.9), ("1", 0.5), ("</answer>", 0.9), *[(" and so on", 0.9)] * 4_000]
+    completion, words = written(*tokens)
+
+    def decode(ids: Sequence[int]) -> str:
+        decoded.append(len(ids))
+        return "".join(words[i] for i in ids).replace(END, "")
+
+    assert verdict_probability(completion, 1, decode) == pytest.approx(0.5)
+    assert len(decoded) < 40
+
+
+@pytest.mark.parametrize("piece", ["<answer>", "<answer", "<answer>1</answer>", "1"])
+def test_ten_megabytes_of_hostile_text_take_seconds(piece: str) -> None:
+    text = piece * (10_000_000 // len(piece))
+    completion = Completion(text=text, token_ids=(0,), logprobs=(-0.5,))
+    started = time.process_time()
+    for hostile in (text, f"<answer>{text}</answer>"):
+        verdict_probability(replace(completion, text=hostile), 1, lambda ids: hostile)
+    assert time.process_time() - started < 30

@@ -1,3 +1,7 @@
+import time
+
+import pytest
+
 from stablereward.report.clips import Clip
 from stablereward.report.writing import MAX_TEXT, clipped, question, writing
 
@@ -51,3 +55,12 @@ def test_marks_at_both_ends_of_a_long_text_are_kept():
     page = writing(text, [Clip(0, 1, 0, ("low",)), Clip(len(text) - 1, len(text), 99, ("low",))])
     assert page.count("<mark") == 2
     assert "100 characters left out" in page.replace("\N{NO-BREAK SPACE}", " ")
+
+
+@pytest.mark.parametrize("piece", ["</think><answer>", "<think>", "</think>", "<answer>", "</answer>", " "])
+def test_ten_megabytes_of_hostile_text_take_seconds(piece):
+    text = piece * (10_000_000 // len(piece))
+    started = time.process_time()
+    for hostile in (text, f"<think>{text}", f"<think>a</think><answer>{text}"):
+        writing(hostile)
+    assert time.process_time() - started < 30

@@ -60,10 +60,17 @@ def test_three_responses() -> None:
     assert favoured("Response 1: wrong.", 3) is None
 
 
-def test_a_long_hostile_analysis_is_read_in_no_time() -> None:
-    started = time.monotonic()
-    assert favoured("response 1 " + "the more " * 20_000) is None
-    assert time.monotonic() - started < 1
+@pytest.mark.parametrize("piece", ["the more ", "not ", "response 1 ", "response 1: right. ", "top right ", " "])
+def test_ten_megabytes_of_hostile_analysis_take_seconds(piece: str) -> None:
+    analysis = "response 1 " + piece * (10_000_000 // len(piece))
+    preference = Preference(question="q", responses=("a", "b"))
+    sample = Sample(
+        prompt=Prompt(text="p", preference=preference),
+        completion=Completion(text=f"<think>{analysis}</think><answer>1</answer>"),
+    )
+    started = time.process_time()
+    asyncio.run(score([sample], consistency_reward(rule_referee())))
+    assert time.process_time() - started < 30
 
 
 @pytest.mark.parametrize(

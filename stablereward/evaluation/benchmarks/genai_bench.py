@@ -3,7 +3,6 @@
 People say left, right, both good or both bad, and a judge must name the same class.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +21,6 @@ TASKS = {"image_generation": 1735, "image_edition": 919, "video_generation": 106
 CLASSES = {"leftvote": "A>B", "rightvote": "B>A", "tievote": "A=B=Good", "bothbad_vote": "A=B=Bad"}
 
 HumanVote = Literal["leftvote", "rightvote", "tievote", "bothbad_vote"]
-_BRACKETS = re.compile(r"\[\[(.*)\]\]")
 
 
 class _VideoVote(BaseModel):
@@ -94,8 +92,11 @@ def parse(text: str) -> str | None:
 
     So two labels on one line are read as one, which is no class: the authors' greedy pattern does the same.
     """
-    found = _BRACKETS.search(text)
-    return found[1] if found else None
+    for line in text.split("\n"):
+        start, end = line.find("[["), line.rfind("]]")
+        if 0 <= start <= end - 2:
+            return line[start + 2 : end]
+    return None
 
 
 def _bare(stored: str | None) -> str | None:

@@ -1,6 +1,7 @@
 """GenAI-Bench: four classes and a greedy pattern."""
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -88,3 +89,10 @@ def test_video_votes_are_loaded_with_their_ties(shared: Callable[[str], Path]) -
     preferences = list(load(shared("unified_reward/GenAI-Bench-Video/data.json"), require_images=False))
     assert Counter(p.ranks for p in preferences).keys() == {(0, 1), (1, 0), (0, 0)}
     assert preferences[0].responses == ("[Image 1]", "[Image 2]")
+
+
+@pytest.mark.parametrize("piece", ["[[", "]]", "[[\n", "[[A]]", "["])
+def test_ten_megabytes_of_hostile_text_take_seconds(piece: str) -> None:
+    started = time.process_time()
+    parse(piece * (10_000_000 // len(piece)))
+    assert time.process_time() - started < 30

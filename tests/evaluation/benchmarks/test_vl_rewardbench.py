@@ -1,6 +1,7 @@
 """VL-RewardBench: its three maps, its rules, its judgement files."""
 
 import json
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -126,3 +127,10 @@ def test_how_the_rules_treat_what_is_unread_and_what_is_split(tmp_path: Path) ->
     assert BENCHMARK.score(path, rule="official").value("overall") == 50.0
     assert BENCHMARK.score(path, rule="vlmevalkit").value("overall") == 40.0
     assert BENCHMARK.score(path, rule="lmms_eval").value("overall") == 60.0
+
+
+@pytest.mark.parametrize("piece", ["Therefore", "Answer ", "Answer 1 is ", "Answer 1 is better", " ", "1"])
+def test_ten_megabytes_of_hostile_text_take_seconds(piece: str) -> None:
+    started = time.process_time()
+    parse("Therefore Answer 1" + piece * (10_000_000 // len(piece)))
+    assert time.process_time() - started < 30
