@@ -1,20 +1,17 @@
 """An engine on the other side of HTTP: any server that speaks OpenAI's chat completions."""
 
 import asyncio
-import base64
-import io
 import json
+import logging
 import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
 
 import httpx
-from pydantic import BaseModel, Field, FiniteFloat, ValidationError
 
-from stablereward.data.images import load_image
+from stablereward.engines import chat
 from stablereward.engines.engine import Sampling
 from stablereward.errors import ConfigError, DataError
 from stablereward.types import Completion, Failure, Prompt
@@ -22,6 +19,9 @@ from stablereward.types import Completion, Failure, Prompt
 _FIRST_WAIT_S = 0.5
 _MAX_WAIT_S = 30.0
 _MAX_DETAIL = 300
+_MANY_SAMPLES = 3
+"""So many equal samples at a temperature are no chance."""
+_log = logging.getLogger(__name__)
 # Its own generator: waiting must not move the random state that a run resumes from.
 _JITTER = random.Random()
 
@@ -31,13 +31,22 @@ class OpenAIServer:
     """An `Engine` over `{base_url}/chat/completions` of vLLM, SGLang, llama.cpp, OpenAI and the like.
 
     A prompt is one user message, its images (as PNG data URLs) before its text. Each of the K
-    generations is a request of its own with its own seed, so that every server can do it. Connection
-    errors, timeouts, 429 and 5xx are tried again, up to `retries` times, after a wait that doubles
-    from half a second (or is what Retry-After says in seconds), at most 30 s; nothing else is.
+    generations is a request of its own with its own seed, so that every server can do it; of several
+    choices the first is read. Connection errors, timeouts, 429 and 5xx are tried again, up to `retries`
+    times, after a wait that doubles from half a second (or is what Retry-After says in seconds), at
+    most 30 s.
+
+    A request names every field that changes sampling, with `chat.NEUTRAL` for those that `Sampling`
+    lacks, because servers fill what is unsent from the model's generation config. A server that refuses
+    fields by name (400 or 422) is asked again without them, then and from then on, and a warning says
+    so once, as it does where samples at a temperature are all the same text.
 
     `timeout` is in seconds for one try, from connecting to the last byte. `max_concurrency` holds
     for all calls under way in one event loop. `extra` are fields for the request body, such as
-    `{"logprobs": True}`; a field that is None is left out, such as `{"max_tokens": None}`.
+    `{"logprobs": True}`, which win over the engine's own and are always sent; a field that is None is
+    left out, such as `{"top_k": None}`.
+
+    Reasoning that a server puts into a field of its own is joined to the text as `<think>…</think>`.
 
     Failures: "bad_image", "unreachable", "timeout", "http_<status>", "response_too_large",
     "bad_response" (not a chat completion). Raises ConfigError for settings that cannot work.
@@ -52,6 +61,8 @@ class OpenAIServer:
     max_response_bytes: int = 8 * 2**20
     extra: Mapping[str, object] = field(default_factory=dict)
     _lines: "dict[asyncio.AbstractEventLoop, _Line]" = field(default_factory=dict, init=False, repr=False)
+    _refused: set[chat.Refused] = field(default_factory=set, init=False, repr=False)
+    _said: set[str] = field(default_factory=set, init=False, repr=False)
 
     def __post_init__(self) -> None:
         if not _is_web_address(self.base_url):
@@ -67,6 +78,12 @@ class OpenAIServer:
         """See `Engine.generate`. The completions have no token ids; log-probs where the server sent them."""
         async with self._line() as line:
             return list(await asyncio.gather(*(self._answer(line, prompt, sampling) for prompt in prompts)))
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """How many requests of the calls under way are answered, and how many there are."""
+        lines = tuple(self._lines.values())
+        return sum(line.num_answered for line in lines), sum(line.num_asked for line in lines)
 
     @asynccontextmanager
     async def _line(self) -> AsyncIterator["_Line"]:
@@ -90,41 +107,59 @@ class OpenAIServer:
         async with line.prompt_slots:
             try:
                 async with line.encoding:
-                    content = await asyncio.to_thread(_content, prompt)
+                    content = await asyncio.to_thread(chat.message_content, prompt)
             except DataError as error:
                 return Failure(reason="bad_image", detail=str(error))
-            bodies = [self._body(content, sampling, k) for k in range(sampling.num_generations)]
+            bodies = [chat.request(self.model, content, sampling, k) for k in range(sampling.num_generations)]
+            line.num_asked += len(bodies)
             answers = await asyncio.gather(*(self._ask(line, body) for body in bodies))
         failures = [answer for answer in answers if isinstance(answer, Failure)]
-        return failures[0] if failures else tuple(a for a in answers if isinstance(a, Completion))
-
-    def _body(self, content: object, sampling: Sampling, k: int) -> dict[str, object]:
-        body = {
-            "model": self.model,
-            "messages": [{"role": "user", "content": content}],
-            "max_tokens": sampling.max_completion_length,
-            "temperature": sampling.temperature,
-            "top_p": sampling.top_p,
-            # No two generations of two consecutive sampling seeds share one.
-            "seed": sampling.seed * sampling.num_generations + k,
-        }
-        return {name: value for name, value in {**body, **self.extra}.items() if value is not None}
+        if failures:
+            return failures[0]
+        completions = tuple(answer for answer in answers if isinstance(answer, Completion))
+        self._compare(completions, sampling.temperature)
+        return completions
 
     async def _ask(self, line: "_Line", body: dict[str, object]) -> Completion | Failure:
-        """One completion. Waits keep their slot, so that a server in trouble is left alone."""
+        """One completion, without the fields that the server refuses by name."""
+        refused: set[chat.Refused] = set()
         async with line.request_slots:
-            for attempt in range(self.retries):
-                answer = await self._try(line.client, body)
-                if not isinstance(answer, _Again):
-                    return answer
-                backoff = min(_FIRST_WAIT_S * 2**attempt, _MAX_WAIT_S) * _JITTER.uniform(0.5, 1.0)
-                await asyncio.sleep(backoff if answer.wait_s is None else answer.wait_s)
+            while True:
+                left = chat.without(body, self._refused | refused)
+                answer = await self._persist(line, {**left, **self.extra})
+                if not isinstance(answer, _Refused):
+                    break
+                named = chat.refused_by(
+                    answer.text, {name: left[name] for name in left.keys() - self.extra.keys()}
+                )
+                if not named:
+                    answer = answer.failure
+                    break
+                refused |= named
+        line.num_answered += 1
+        if refused - self._refused and isinstance(answer, Completion):
+            names = sorted(
+                name if value is None else f"{name} {value:g}" for name, value in refused - self._refused
+            )
+            self._refused.update(refused)
+            self._say_once(f"the server refuses {', '.join(names)}; it is asked without and uses its own")
+        return answer
+
+    async def _persist(self, line: "_Line", body: dict[str, object]) -> "Completion | Failure | _Refused":
+        """The answer after all tries. Waits keep their slot, so that a server in trouble is left alone."""
+        body = {name: value for name, value in body.items() if value is not None}
+        for attempt in range(self.retries):
             answer = await self._try(line.client, body)
-            return answer.failure if isinstance(answer, _Again) else answer
+            if not isinstance(answer, _Again):
+                return answer
+            backoff = min(_FIRST_WAIT_S * 2**attempt, _MAX_WAIT_S) * _JITTER.uniform(0.5, 1.0)
+            await asyncio.sleep(backoff if answer.wait_s is None else answer.wait_s)
+        answer = await self._try(line.client, body)
+        return answer.failure if isinstance(answer, _Again) else answer
 
     async def _try(
         self, client: httpx.AsyncClient, body: dict[str, object]
-    ) -> "Completion | Failure | _Again":
+    ) -> "Completion | Failure | _Again | _Refused":
         try:
             async with asyncio.timeout(self.timeout):
                 response, reply = await self._post(client, body)
@@ -136,8 +171,14 @@ class OpenAIServer:
             return self._failure("response_too_large", f"more than {self.max_response_bytes} bytes")
         status = response.status_code
         if response.is_success:
-            return self._completion(reply)
-        failure = self._failure(f"http_{status}", reply.decode(errors="replace"))
+            try:
+                return chat.completion(reply)
+            except ValueError as error:
+                return self._failure("bad_response", str(error))
+        text = reply.decode(errors="replace")
+        failure = self._failure(f"http_{status}", text)
+        if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY):
+            return _Refused(failure, text)
         if status == HTTPStatus.TOO_MANY_REQUESTS or response.is_server_error:
             return _Again(failure, _retry_after(response.headers.get("Retry-After", "")))
         return failure
@@ -157,27 +198,28 @@ class OpenAIServer:
                     return response, None
         return response, bytes(reply)
 
-    def _completion(self, reply: bytes) -> Completion | Failure:
-        try:
-            choice = _ChatCompletion.model_validate_json(reply).choices[0]
-        except ValidationError as error:
-            first = error.errors(include_url=False, include_input=False)[0]
-            where = ".".join(str(part) for part in first["loc"])
-            return self._failure("bad_response", f"{where} {first['msg']}")
-        tokens = choice.logprobs.content if choice.logprobs else None
-        return Completion(
-            text=choice.message.content,
-            logprobs=tuple(token.logprob for token in tokens or ()),
-            finished=choice.finish_reason != "length",
-        )
-
     def _failure(self, reason: str, detail: str) -> Failure:
         """A failure with the address and a bounded, printable detail that never shows the key."""
         if self.api_key:
             detail = detail.replace(self.api_key, "***")
         printable = "".join(c if c.isprintable() else " " for c in detail[: 2 * _MAX_DETAIL])
-        address = httpx.URL(self.base_url).netloc.decode()
-        return Failure(reason=reason, detail=f"{address}: {' '.join(printable.split())[:_MAX_DETAIL]}")
+        return Failure(reason=reason, detail=f"{self._address}: {' '.join(printable.split())[:_MAX_DETAIL]}")
+
+    def _compare(self, samples: Sequence[Completion], temperature: float) -> None:
+        if temperature > 0 and len(samples) >= _MANY_SAMPLES and len({one.text for one in samples}) == 1:
+            self._say_once(
+                f"all {len(samples)} samples at temperature {temperature:g} are one and the same text; "
+                "does the server sample? Its model's generation config may say otherwise (do_sample, top_k)"
+            )
+
+    def _say_once(self, line: str) -> None:
+        if line not in self._said:
+            self._said.add(line)
+            _log.warning("%s: %s", self._address, line)
+
+    @property
+    def _address(self) -> str:
+        return httpx.URL(self.base_url).netloc.decode()
 
 
 class _Line:
@@ -198,6 +240,8 @@ class _Line:
         # One at a time: two prompts may share an image, and Pillow loads a lazy one without a lock.
         self.encoding = asyncio.Lock()
         self.num_calls = 0
+        self.num_asked = 0
+        self.num_answered = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,26 +252,12 @@ class _Again:
     wait_s: float | None = None
 
 
-class _Message(BaseModel):
-    content: str
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A request that the server does not take as it is, and what it says of it."""
 
-
-class _Token(BaseModel):
-    logprob: FiniteFloat
-
-
-class _Logprobs(BaseModel):
-    content: list[_Token] | None = None
-
-
-class _Choice(BaseModel):
-    message: _Message
-    finish_reason: str | None = None
-    logprobs: _Logprobs | None = None
-
-
-class _ChatCompletion(BaseModel):
-    choices: list[_Choice] = Field(min_length=1)
+    failure: Failure
+    text: str
 
 
 def _is_web_address(text: str) -> bool:
@@ -241,17 +271,3 @@ def _is_web_address(text: str) -> bool:
 def _retry_after(header: str) -> float | None:
     """Whole seconds, bounded; None for a date or nothing."""
     return min(float(header), _MAX_WAIT_S) if header.isdecimal() else None
-
-
-def _content(prompt: Prompt) -> str | list[dict[str, Any]]:
-    """The message content: plain text without images, which text-only servers understand too."""
-    if not prompt.images:
-        return prompt.text
-    where = prompt.preference.id if prompt.preference else ""
-    parts: list[dict[str, Any]] = []
-    for number, source in enumerate(prompt.images, start=1):
-        png = io.BytesIO()
-        load_image(source, f"{where or 'prompt'}, image {number}").save(png, format="PNG", compress_level=1)
-        url = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode('ascii')}"
-        parts.append({"type": "image_url", "image_url": {"url": url}})
-    return [*parts, {"type": "text", "text": prompt.text}]

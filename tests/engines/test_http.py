@@ -3,7 +3,6 @@ import base64
 import io
 import json
 import time
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -13,64 +12,13 @@ from stablereward.engines.engine import Sampling
 from stablereward.engines.http import OpenAIServer
 from stablereward.errors import ConfigError
 from stablereward.types import Completion, Failure, Prompt
-from tests.loopback import Loopback, Reply, Request, closed_port_url, loopback, says
-
-ONE = Sampling(max_completion_length=16)
+from tests.engines.asking import ONE, failure, generate
+from tests.loopback import Reply, Request, closed_port_url, loopback, says
 
 
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-
-
-def generate(
-    reply: Callable[[Request], Reply],
-    prompts: Sequence[Prompt] = (Prompt(text="hello"),),
-    sampling: Sampling = ONE,
-    **settings: object,
-) -> tuple[list[tuple[Completion, ...] | Failure], Loopback]:
-    """The answers of a server that replies so, and what the server saw."""
-
-    async def run() -> tuple[list[tuple[Completion, ...] | Failure], Loopback]:
-        async with loopback(reply) as server:
-            engine = OpenAIServer(base_url=server.base_url, model="judge", **settings)  # type: ignore[arg-type]
-            answers = await engine.generate(prompts, sampling)
-            await asyncio.sleep(0.05)
-            assert server.num_open == 0, "a connection was left open"
-            return answers, server
-
-    return asyncio.run(run())
-
-
-def failure(answers: Sequence[tuple[Completion, ...] | Failure]) -> Failure:
-    [answer] = answers
-    assert isinstance(answer, Failure)
-    return answer
-
-
-def test_the_request_is_a_chat_completion() -> None:
-    sampling = Sampling(temperature=0.5, top_p=0.9, max_completion_length=7, seed=3)
-    answers, server = generate(lambda _: says("hi"), sampling=sampling, api_key="secret")
-    assert answers == [(Completion(text="hi"),)]
-    [request] = server.requests
-    assert request.target == "/v1/chat/completions"
-    assert request.headers["authorization"] == "Bearer secret"
-    assert request.headers["accept-encoding"] == "identity"
-    assert request.body == {
-        "model": "judge",
-        "messages": [{"role": "user", "content": "hello"}],
-        "max_tokens": 7,
-        "temperature": 0.5,
-        "top_p": 0.9,
-        "seed": 3,
-    }
-
-
-def test_extra_fields_are_added_and_none_leaves_one_out() -> None:
-    extra = {"max_tokens": None, "max_completion_tokens": 9}
-    _, server = generate(lambda _: says("hi"), extra=extra)
-    assert "max_tokens" not in server.requests[0].body
-    assert server.requests[0].body["max_completion_tokens"] == 9
 
 
 def test_images_go_before_the_text_as_png(tmp_path: Path) -> None:

@@ -80,5 +80,5 @@ def test_ten_megabytes_of_hostile_text_take_seconds(piece: str) -> None:
     completion = Completion(text=text, token_ids=(0,), logprobs=(-0.5,))
     started = time.process_time()
     for hostile in (text, f"<answer>{text}</answer>"):
-        verdict_probability(replace(completion, text=hostile), 1, lambda ids: hostile)
+        verdict_probability(replace(completion, text=hostile), 1, lambda ids: text)
     assert time.process_time() - started < 30

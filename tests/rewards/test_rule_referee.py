@@ -60,7 +60,9 @@ def test_three_responses() -> None:
     assert favoured("Response 1: wrong.", 3) is None
 
 
-@pytest.mark.parametrize("piece", ["the more ", "not ", "response 1 ", "response 1: right. ", "top right ", " "])
+@pytest.mark.parametrize(
+    "piece", ["the more ", "not ", "response 1 ", "response 1: right. ", "top right ", " "]
+)
 def test_ten_megabytes_of_hostile_analysis_take_seconds(piece: str) -> None:
     analysis = "response 1 " + piece * (10_000_000 // len(piece))
     preference = Preference(question="q", responses=("a", "b"))

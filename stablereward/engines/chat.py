@@ -1,0 +1,153 @@
+"""OpenAI's chat completions as servers speak them: the request for one sample, and what an answer says."""
+
+import base64
+import io
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError
+
+from stablereward.data.images import load_image
+from stablereward.engines.engine import Sampling
+from stablereward.errors import ConfigError
+from stablereward.types import Completion, Prompt
+
+NEUTRAL: Mapping[str, float] = {
+    "top_k": -1,
+    "min_p": 0.0,
+    "repetition_penalty": 1.0,
+    "repeat_penalty": 1.0,  # llama.cpp's name of it
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+}
+"""What `Sampling` does not have, switched off: unsent, vLLM and others take the model's own values."""
+
+_OPTIONAL = (*NEUTRAL, "temperature", "top_p", "seed")
+_BY_VALUE = ("temperature", "top_p")
+_LENGTH, _NEWER_LENGTH = "max_tokens", "max_completion_tokens"
+
+Refused = tuple[str, object]
+"""A field's name that a server refuses; with its value where another value may be taken, else with None."""
+
+
+def request(model: str, content: object, sampling: Sampling, k: int) -> dict[str, object]:
+    """The body that asks for generation `k`."""
+    return {
+        "model": model,
+        "messages": [{"role": "user", "content": content}],
+        _LENGTH: sampling.max_completion_length,
+        "temperature": sampling.temperature,
+        "top_p": sampling.top_p,
+        # No two generations of two consecutive sampling seeds share one.
+        "seed": sampling.seed * sampling.num_generations + k,
+        **NEUTRAL,
+    }
+
+
+def without(body: Mapping[str, object], refused: Collection[Refused]) -> dict[str, object]:
+    """The request without what was refused; the length limit goes by its newer name instead."""
+    kept = {name: value for name, value in body.items() if _field(name, value) not in refused}
+    return kept | ({_NEWER_LENGTH: body[_LENGTH]} if _LENGTH in body.keys() - kept.keys() else {})
+
+
+def refused_by(refusal: str, body: Mapping[str, object]) -> set[Refused]:
+    """The fields of a request that a refusal names, of those that a request can do without."""
+    words = set(re.findall(r"\w+", refusal))
+    named = {name for name in _OPTIONAL if name in words}
+    if {_LENGTH, _NEWER_LENGTH} <= words:
+        named.add(_LENGTH)
+    return {_field(name, body[name]) for name in named & body.keys()}
+
+
+def _field(name: str, value: object) -> Refused:
+    return name, value if name in _BY_VALUE else None
+
+
+def extra_fields(pairs: Sequence[str]) -> dict[str, object]:
+    """`name=value` as fields of a request; a value is JSON, or else text. Raises ConfigError."""
+    fields: dict[str, object] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(
+                f"the extra field {pair[:80]!r} has no value; write name=value, such as top_k=20"
+            )
+        try:
+            fields[name.strip()] = json.loads(text)
+        except (ValueError, RecursionError):
+            fields[name.strip()] = text
+    return fields
+
+
+def message_content(prompt: Prompt) -> str | list[dict[str, Any]]:
+    """The images as PNG data URLs, then the text; plain text without images, as text-only servers want it.
+
+    Raises DataError for an image that cannot be read.
+    """
+    if not prompt.images:
+        return prompt.text
+    where = prompt.preference.id if prompt.preference else ""
+    parts: list[dict[str, Any]] = []
+    for number, source in enumerate(prompt.images, start=1):
+        png = io.BytesIO()
+        load_image(source, f"{where or 'prompt'}, image {number}").save(png, format="PNG", compress_level=1)
+        url = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode('ascii')}"
+        parts.append({"type": "image_url", "image_url": {"url": url}})
+    return [*parts, {"type": "text", "text": prompt.text}]
+
+
+def completion(reply: bytes) -> Completion:
+    """The first choice of an answer, reasoning in a field of its own as `<think>…</think>` before the text.
+
+    Where the limit came within the reasoning, the thinking stays open. Raises ValueError saying what is
+    wrong.
+    """
+    try:
+        choice = _ChatCompletion.model_validate_json(reply).choices[0]
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ValueError(f"{where} {first['msg']}") from None
+    finished = choice.finish_reason != "length"
+    text = choice.message.text(finished)
+    if text is None:
+        raise ValueError(f"the message has no content; it finished with {choice.finish_reason!r}")
+    tokens = choice.logprobs.content if choice.logprobs else None
+    return Completion(text=text, logprobs=tuple(token.logprob for token in tokens or ()), finished=finished)
+
+
+class _Message(BaseModel):
+    content: str | None = None
+    reasoning_content: Any = None
+    reasoning: Any = None
+
+    def text(self, finished: bool) -> str | None:
+        """Everything that the model wrote, as one text; None where it wrote nothing and was not cut."""
+        named = (self.reasoning_content, self.reasoning)
+        thought = next((one for one in named if isinstance(one, str) and one.strip()), "")
+        # Some servers leave the thinking in the content, too.
+        if not thought or (self.content and thought.strip() in self.content):
+            return self.content if self.content is not None or finished else ""
+        if not self.content and not finished:
+            return f"<think>{thought}"
+        return f"<think>{thought}</think>{self.content or ''}"
+
+
+class _Token(BaseModel):
+    logprob: FiniteFloat
+
+
+class _Logprobs(BaseModel):
+    content: list[_Token] | None = None
+
+
+class _Choice(BaseModel):
+    message: _Message
+    finish_reason: str | None = None
+    logprobs: _Logprobs | None = None
+
+
+class _ChatCompletion(BaseModel):
+    choices: list[_Choice] = Field(min_length=1)
