@@ -3,34 +3,24 @@
 import asyncio
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractAsyncContextManager
-from io import StringIO
 from pathlib import Path
 
 import pytest
 import torch
-from loopback import Loopback, Reply, Request, loopback, says
-from PIL import Image
+from loopback import Loopback, Reply, Request, loopback
 from report.sample import write_run
-from rich.console import Console
 
 from stablereward import __version__
 from stablereward.cli import main
 from stablereward.cli.outcome import show_outcome
 from stablereward.cli.recipes import described
-from stablereward.cli.verdict import as_panel
-from stablereward.errors import ModelError
-from stablereward.policies.shipped import model_folder
-from stablereward.policies.tiny import create
 from stablereward.recipes import toy_base
-from stablereward.types import Failure, Judgement, Preference, Vote
 
-PHOTOGRAPH = Path(__file__).parents[2] / "shared/data/llama_factory_demo/mllm_demo_data/1.jpg"
 ASK = ("judge", "--question", "What is it?", "--response", "a cat", "--response", "a dog")
 
 Command = Callable[..., tuple[int, str, str]]
@@ -71,19 +61,6 @@ def serve() -> Iterator[Serve]:
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.close()
-
-
-@pytest.fixture(scope="module")
-def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models") / "untrained"
-    create(folder)
-    return folder
-
-
-def first_is_a_cat(request: Request) -> Reply:
-    """A judge of substance: it chooses the cat, wherever it stands."""
-    choice = 1 if request.text.index("a cat") < request.text.index("a dog") else 2
-    return says(f"<think>The cat is number {choice}.</think><answer>{choice}</answer>")
 
 
 def one_line(errors: str) -> str:
@@ -217,108 +194,6 @@ def test_memory_that_is_not_there_is_one_line(
     assert one_line(errors).startswith("CUDA out of memory; `stablereward doctor`")
 
 
-def test_a_server_judges_and_the_answer_is_json(command: Command, serve: Serve, tmp_path: Path) -> None:
-    server = serve(first_is_a_cat)
-    image = tmp_path / "image.png"
-    Image.new("RGB", (4, 4)).save(image)
-    code, out, errors = command(
-        *ASK, "--image", image, "--votes", 2, "--server", server.base_url, "--server-model", "m"
-    )
-    assert (code, errors) == (0, "")
-    verdict = json.loads(out)
-    opinions = verdict.pop("judgements")
-    assert verdict == {
-        "choice": 1,
-        "probabilities": [1.0, 0.0],
-        "votes": 4,
-        "reasoning": "The cat is number 1.",
-        "failures": [],
-    }
-    assert [(o["choice"], o["order"]) for o in opinions] == [(1, [1, 2])] * 2 + [(1, [2, 1])] * 2
-    assert opinions[2]["reasoning"] == "The cat is number 2."
-    assert "image_url" in json.dumps(server.requests[0].body)
-    command(*ASK, "--one-order", "--server", server.base_url, "--server-model", "m")
-    assert len(server.requests) == 5
-
-
-def test_the_key_comes_from_the_environment(
-    command: Command, serve: Serve, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("JUDGE_KEY", "a-secret")
-    server = serve(first_is_a_cat)
-    code, out, errors = command(
-        *ASK, "--server", server.base_url, "--server-model", "m", "--api-key-env", "JUDGE_KEY"
-    )
-    assert code == 0 and "a-secret" not in out + errors
-    assert server.requests[0].headers["authorization"] == "Bearer a-secret"
-
-
-def test_a_file_is_judged_up_to_its_bad_row(command: Command, serve: Serve, tmp_path: Path) -> None:
-    good = '{"id": "7", "question": "q", "responses": ["a dog", "a cat"], "best": 0}\n'
-    rows = tmp_path / "rows.jsonl"
-    rows.write_text(good * 2 + '{"question": "q"}\n')
-    server = ("--server", serve(first_is_a_cat).base_url, "--server-model", "m")
-    code, out, errors = command("judge", "--preferences", rows, *server)
-    assert code == 3 and f"{rows}:3: field 'responses'" in errors.splitlines()[-1]
-    verdicts = [json.loads(line) for line in out.splitlines()]
-    assert [(v["id"], v["choice"], v["best"]) for v in verdicts] == [("7", 2, 1)] * 2
-    code, out, errors = command("judge", "--preferences", rows, "--limit", 2, *server)
-    assert code == 0 and len(out.splitlines()) == 2
-    assert errors == "questions: 2, labelled: 2, of these right: 0; opinions: 4\n"
-
-
-def test_no_opinion_at_all_is_not_a_success(command: Command, serve: Serve, tmp_path: Path) -> None:
-    server = ("--server", serve(lambda request: says("Both are fine.")).base_url, "--server-model", "m")
-    code, out, errors = command(*ASK, *server)
-    assert code == 1 and "every opinion failed: no_answer" in one_line(errors)
-    assert json.loads(out)["choice"] is None and len(json.loads(out)["failures"]) == 2
-    rows = tmp_path / "rows.jsonl"
-    rows.write_text('{"question": "q", "responses": ["a", "b"]}\n')
-    code, _, errors = command("judge", "--preferences", rows, *server)
-    assert code == 1 and errors.endswith("error: every opinion failed: no_answer\n")
-
-
-def test_a_prompt_longer_than_the_context_is_said_and_nothing_else(untrained: Path) -> None:
-    long = ["judge", "--question", "why? " * 3000, *ASK[3:], "--model", str(untrained)]
-    done = subprocess.run([sys.executable, "-m", "stablereward", *long], capture_output=True, text=True)
-    assert done.returncode == 1 and "the model's context is" in one_line(done.stderr)
-    assert json.loads(done.stdout)["failures"][0]["reason"] == "bad_prompt"
-
-
-def test_the_judge_in_the_box_answers_about_a_photograph(command: Command) -> None:
-    try:
-        model_folder("toy")
-    except ModelError as error:
-        pytest.skip(str(error))
-    if not PHOTOGRAPH.exists():
-        pytest.skip("the real photographs are not beside this checkout")
-    code, out, _ = command(*ASK, "--model", "toy", "--image", PHOTOGRAPH, "--max-completion-length", 128)
-    verdict = json.loads(out)
-    assert len(verdict["judgements"]) + len(verdict["failures"]) == 2
-    assert code == (0 if verdict["judgements"] else 1)
-
-
-def test_an_interrupt_ends_without_a_traceback(serve: Serve) -> None:
-    arrived = threading.Event()
-
-    def slow(request: Request) -> Reply:
-        arrived.set()
-        return says("too late", delay=30)
-
-    server = ("--server", serve(slow).base_url, "--server-model", "m")
-    # A runner in the background ignores the signal, and children inherit that.
-    process = subprocess.Popen(
-        [sys.executable, "-m", "stablereward", *ASK, *server],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    assert arrived.wait(60)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
-    assert (process.returncode, errors) == (130, b"")
-
-
 def test_a_report_is_written_and_its_path_said(command: Command, tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
     code, out, _ = command("report", run)
@@ -351,25 +226,3 @@ def test_the_outcome_of_a_run_is_a_table(tmp_path: Path, capsys: pytest.CaptureF
     ):
         assert words in out
     assert out.endswith(f"report: {tmp_path / 'report.html'}\n")
-
-
-def test_the_panel_shows_the_verdict_and_no_control_codes() -> None:
-    preference = Preference(question="Which?", responses=("one\x1b[31m", "two"))
-    judgement = Judgement(choice=1, reasoning="The\x07 second.", order=(1, 0))
-    failure = Failure(reason="truncated")
-    vote = Vote(choice=1, probabilities=(0.0, 1.0), judgements=(judgement,), failures=(failure,))
-    page = StringIO()
-    Console(file=page, width=80).print(as_panel(vote, preference))
-    shown = page.getvalue()
-    for words in (
-        "Response 2 is better",
-        "100%",
-        "The\N{REPLACEMENT CHARACTER} second.",
-        "order 2, 1",
-        "1 truncated",
-    ):
-        assert words in shown
-    assert "\x1b" not in shown and "\x07" not in shown
-    tie = Vote(choice=None, probabilities=(0.5, 0.5), judgements=(judgement,))
-    none = Vote(choice=None, probabilities=(0.0, 0.0), failures=(failure,))
-    assert (as_panel(tie, preference).title, as_panel(none, preference).title) == ("A tie", "No verdict")

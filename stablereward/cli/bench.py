@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stablereward.cli.judge import chosen_judge
+from stablereward.cli.chosen import TIMEOUT, ServerChoice, chosen_judge, sampling
 from stablereward.cli.options import (
     ApiKeyEnv,
     Device,
@@ -18,10 +18,13 @@ from stablereward.cli.options import (
     MaxCompletionLength,
     Model,
     Server,
+    ServerExtra,
     ServerModel,
+    Timeout,
+    Votes,
 )
 from stablereward.cli.printing import printable
-from stablereward.errors import ConfigError, DataError
+from stablereward.errors import ConfigError, DataError, StableRewardError
 from stablereward.types import Preference, Row
 
 if TYPE_CHECKING:
@@ -63,8 +66,10 @@ def bench(
     device: Device = None,
     server: Server = None,
     server_model: ServerModel = None,
+    server_extra: ServerExtra = None,
     api_key_env: ApiKeyEnv = None,
-    votes: Annotated[int, typer.Option(min=1, help="Opinions for each order shown; one is greedy.")] = 1,
+    timeout: Timeout = TIMEOUT,
+    votes: Votes = 1,
     orders: Annotated[Orders, typer.Option(help="Show both, the stored one, or one drawn by lot.")] = (
         Orders.both
     ),
@@ -85,11 +90,14 @@ def bench(
     folder = output or Path("runs/bench") / f"{_in_a_path(benchmark)}-{_in_a_path(name)}"
     settings = {
         "benchmark": pairs.title, "model": model, "server": server, "server_model": server_model,
-        "votes": votes, "orders": orders.value, "seed": seed, "stand_in_images": stand_in_images,
-        "max_completion_length": max_completion_length,
+        "server_extra": server_extra or None, "votes": votes, "orders": orders.value, "seed": seed,
+        "stand_in_images": stand_in_images, "max_completion_length": max_completion_length,
     }  # fmt: skip
     keep_settings(folder / "rows.jsonl", settings)
-    judge = chosen_judge(model, device, server, server_model, api_key_env, votes, max_completion_length, seed)
+    choice = ServerChoice(
+        url=server, model=server_model, api_key_env=api_key_env, extra=server_extra, timeout=timeout
+    )
+    judge = chosen_judge(model, device, choice, sampling(votes, max_completion_length, seed))
     _measure(judge, name, pairs, folder, votes, orders, seed)
 
 
@@ -116,6 +124,8 @@ def _measure(
     write(folder / "table.html", to_html(*result))
     print(printable(to_markdown(*result)))
     print(f"\nwritten to {folder}")
+    if own.summary.parse_failures == 1:
+        raise StableRewardError(f"every opinion failed: {', '.join(own.failures)}; no figure says anything")
 
 
 def _pairs(

@@ -1,11 +1,9 @@
 """`stablereward judge`: one question from the command line, or a file of them."""
 
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from stablereward.cli.chosen import TIMEOUT, ServerChoice, chosen_judge, sampling
 from stablereward.cli.options import (
     ApiKeyEnv,
     Device,
@@ -20,16 +19,19 @@ from stablereward.cli.options import (
     MaxCompletionLength,
     Model,
     Server,
+    ServerExtra,
     ServerModel,
+    Timeout,
+    Votes,
 )
-from stablereward.cli.verdict import as_json, as_panel, in_words
+from stablereward.cli.verdict import as_json, as_panel, in_words, why_no_choice
 from stablereward.errors import ConfigError, DataError, StableRewardError
 from stablereward.types import Preference, Vote
 
 if TYPE_CHECKING:
-    from stablereward.engines.engine import Engine
     from stablereward.judges.protocol import PreferenceJudge
 
+TOY = "toy"
 BATCH = 64
 """Questions of a file that are judged together."""
 
@@ -40,10 +42,18 @@ def judge(
         list[str] | None, typer.Option("--response", help="A response; give two or more.")
     ] = None,
     images: Annotated[
-        list[Path] | None, typer.Option("--image", help="An image of the question; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            "--image",
+            metavar="PATH",
+            help="An image of the question, or a folder of frames; may be repeated.",
+        ),
     ] = None,
     preferences: Annotated[
         Path | None, typer.Option(help="A file of questions in any known format, in place of one question.")
+    ] = None,
+    file_format: Annotated[
+        str | None, typer.Option("--format", metavar="NAME", help="Of that file, where its rows do not say.")
     ] = None,
     images_root: ImagesRoot = None,
     limit: Annotated[int | None, typer.Option(min=1, help="At most this many questions of the file.")] = None,
@@ -51,8 +61,10 @@ def judge(
     device: Device = None,
     server: Server = None,
     server_model: ServerModel = None,
+    server_extra: ServerExtra = None,
     api_key_env: ApiKeyEnv = None,
-    votes: Annotated[int, typer.Option(min=1, help="Opinions for each order shown.")] = 1,
+    timeout: Timeout = TIMEOUT,
+    votes: Votes = 1,
     both_orders: Annotated[
         bool, typer.Option("--both-orders/--one-order", help="Show each response first once.")
     ] = True,
@@ -60,45 +72,52 @@ def judge(
     json_wanted: Annotated[bool, typer.Option("--json", help="JSON on a terminal, too.")] = False,
 ) -> None:
     """Say which response is better, and why. In a pipe, each answer is one line of JSON."""
-    asked = _asked(question, responses or [], images or [], preferences, images_root, limit)
-    judge = chosen_judge(model, device, server, server_model, api_key_env, votes, max_completion_length)
+    if (question is None) == (preferences is None):
+        raise ConfigError("what should be judged? give either --question or --preferences")
+    if question is None and (responses or images):
+        raise ConfigError("--response and --image belong to --question; a file has its own")
+    if preferences is None:
+        asked: Iterable[list[Preference]] = [[_question(question or "", responses or [], images or [])]]
+    else:
+        asked = _rows(preferences, file_format, images_root, limit)
+    choice = ServerChoice(
+        url=server, model=server_model, api_key_env=api_key_env, extra=server_extra, timeout=timeout
+    )
+    judge = chosen_judge(model, device, choice, sampling(votes, max_completion_length))
     verdicts = _verdicts(asked, judge, votes, both_orders)
     if preferences is not None:
         _show_all(verdicts, preferences.name, limit)
         return
     [(preference, vote)] = verdicts
+    if model == TOY:
+        _say_what_toy_sees(preference)
     if json_wanted or not sys.stdout.isatty():
         print(json.dumps(as_json(vote, preference)))
     else:
         Console(highlight=False, markup=False).print(as_panel(vote, preference))
     if not vote.judgements:
         first = vote.failures[0]
-        raise StableRewardError(f"every opinion failed: {first.reason}: {first.detail}")
+        longer = "; --timeout gives longer" if first.reason == "timeout" else ""
+        raise StableRewardError(f"{why_no_choice(vote)}: {first.detail}{longer}")
 
 
-def _asked(
-    question: str | None,
-    responses: list[str],
-    images: list[Path],
-    file: Path | None,
-    images_root: Path | None,
-    limit: int | None,
-) -> Iterable[list[Preference]]:
-    """The questions, in batches. What can be refused is refused before a model is loaded."""
-    if (question is None) == (file is None):
-        raise ConfigError("what should be judged? give either --question or --preferences")
-    if file is not None:
-        from stablereward.data.preferences import read_preferences
-
-        if responses or images:
-            raise ConfigError("--response and --image belong to --question; a file has its own")
-        return _batches(read_preferences(file, images_root=images_root, limit=limit))
+def _question(question: str, responses: list[str], images: list[str]) -> Preference:
+    """The one question of the command line. What can be refused is refused before a model is loaded."""
+    from stablereward.data.formats.fields import sources
     from stablereward.data.images import load_image
 
     if len(responses) < 2:
         raise ConfigError(f"{len(responses)} response(s) to compare; give --response two or more times")
-    shown = tuple(load_image(path, "--image") for path in images)
-    return [[Preference(question=question or "", responses=tuple(responses), images=shown)]]
+    shown = (load_image(source, "--image") for source in sources(images, "--image", Path()))
+    return Preference(question=question, responses=tuple(responses), images=tuple(shown))
+
+
+def _rows(
+    file: Path, file_format: str | None, images_root: Path | None, limit: int | None
+) -> Iterator[list[Preference]]:
+    from stablereward.data.preferences import read_preferences
+
+    return _batches(read_preferences(file, format=file_format, images_root=images_root, limit=limit))
 
 
 def _batches(preferences: Iterator[Preference]) -> Iterator[list[Preference]]:
@@ -115,51 +134,6 @@ def _batches(preferences: Iterator[Preference]) -> Iterator[list[Preference]]:
     yield batch
 
 
-def chosen_judge(
-    model: str | None,
-    device: str | None,
-    server: str | None,
-    server_model: str | None,
-    api_key_env: str | None,
-    votes: int,
-    max_completion_length: int,
-    seed: int = 0,
-) -> "PreferenceJudge":
-    """A scalar judge where the model is a sequence classifier, otherwise one that writes."""
-    # Not through the class Judge, which imports torch, for a server needs none.
-    from stablereward.judges.generative import Generative, decoding
-
-    if (model is None) == (server is None):
-        raise ConfigError("who should judge? give either --model or --server")
-    sampling = replace(decoding(votes), seed=seed, max_completion_length=max_completion_length)
-    if model is None:
-        return Generative(engine=_server(server or "", server_model, api_key_env), sampling=sampling)
-    from stablereward.judges.scalar import Scalar
-    from stablereward.policies.reward_model import RewardModel, is_reward_model
-
-    if is_reward_model(model):
-        return Scalar(model=RewardModel.load(model, device=device))
-    from stablereward.engines.hf import load_engine
-    from stablereward.training.progress import say
-
-    engine = load_engine(model, device=device)
-    if notes := engine.policy.notes():
-        say(f"{model}: {'; '.join(notes)}")
-    return Generative(engine=engine, sampling=sampling, decode=engine.policy.decode)
-
-
-def _server(url: str, server_model: str | None, api_key_env: str | None) -> "Engine":
-    from stablereward.engines.http import OpenAIServer
-
-    if server_model is None:
-        raise ConfigError("--server needs --server-model, the model's name there")
-    if api_key_env is not None and api_key_env not in os.environ:
-        raise ConfigError(f"the environment variable {api_key_env} is not set; it should hold the key")
-    return OpenAIServer(
-        base_url=url, model=server_model, api_key=os.environ[api_key_env] if api_key_env else None
-    )
-
-
 def _verdicts(
     asked: Iterable[list[Preference]], judge: "PreferenceJudge", votes: int, both_orders: bool
 ) -> Iterator[tuple[Preference, Vote]]:
@@ -172,14 +146,29 @@ def _verdicts(
             yield preference, vote(heard, len(preference.responses))
 
 
+def _say_what_toy_sees(preference: Preference) -> None:
+    from PIL.Image import Image
+
+    from stablereward.data.toy.scenes import SIDE_PIXELS as SIDE
+    from stablereward.training.progress import say
+
+    if not any(isinstance(image, Image) and image.size == (SIDE, SIDE) for image in preference.images):
+        say(
+            f"note: toy knows only its own drawn world, pictures of {SIDE} × {SIDE} pixels; of all else it "
+            "writes nonsense. For a real judge give --server URL or --model FOLDER (docs/judging.md)"
+        )
+
+
 def _show_all(verdicts: Iterable[tuple[Preference, Vote]], name: str, total: int | None) -> None:
     """One line of JSON a question on stdout; progress and a summary on stderr."""
+    from stablereward.training.progress import console
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True, highlight=False, markup=False)
     # On a terminal the lines themselves show the progress, and redirected they would land on stderr.
     hidden = sys.stdout.isatty() or not console.is_terminal
     bar = Progress(*columns, console=console, transient=True, disable=hidden, redirect_stdout=False)
     counts: Counter[str] = Counter()
+    undecided: Counter[str] = Counter()
     failures: Counter[str] = Counter()
     with bar:
         task = bar.add_task(name, total=total)
@@ -191,9 +180,13 @@ def _show_all(verdicts: Iterable[tuple[Preference, Vote]], name: str, total: int
             counts["labelled"] += preference.best is not None
             counts["right"] += preference.best is not None and vote.choice == preference.best
             failures.update(failure.reason for failure in vote.failures)
+            if vote.choice is None:
+                undecided[why_no_choice(vote).partition(":")[0]] += 1
     label = (
         f", labelled: {counts['labelled']}, of these right: {counts['right']}" if counts["labelled"] else ""
     )
-    console.print(f"questions: {counts['questions']}{label}; {in_words(counts['opinions'], failures)}")
+    silent = "".join(f", {why}: {count}" for why, count in undecided.most_common())
+    heard = in_words(counts["opinions"], failures)
+    console.out(f"questions: {counts['questions']}{label}{silent}; {heard}", highlight=False)
     if failures and not counts["opinions"]:
         raise StableRewardError(f"every opinion failed: {', '.join(failures)}")

@@ -173,7 +173,9 @@ def _prompt(config: Any, folder: Path, model: Any) -> tuple[Length, str]:
     if data.toy is not None:
         shown = [pair.preference() for pair in pairs(min(LOOKED_AT, data.toy.num_train), seed=config.seed)]
     elif data.train is not None:
-        shown = list(islice(read_preferences(data.train, images_root=data.images_root), LOOKED_AT))
+        shown = list(
+            islice(read_preferences(data.train, format=data.format, images_root=data.images_root), LOOKED_AT)
+        )
     else:
         return _assumed(model), "assumed: no data is named"
     prompts = [r1_reward(preference) for preference in shown]

@@ -4,6 +4,7 @@ Section 4.3 of https://arxiv.org/abs/2505.02835: up to three tries; what was kep
 number of tries is a measure of difficulty.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +13,9 @@ from stablereward.engines.engine import Engine, Sampling
 from stablereward.types import Completion, Failure, Prompt
 
 NEVER_RIGHT = "never_right"
+_MANY_PROMPTS = 3
+"""So many prompts answered with their last text again are no chance."""
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,21 +32,31 @@ async def annotate(
     """One annotation a prompt, in order, or a Failure ("never_right", or that of the annotator).
 
     Each prompt needs a labelled preference. Every round asks once about the prompts still open, with
-    another seed.
+    another seed; a warning says where it brought the same texts again, for then tries are no samples.
     """
     base = sampling or Sampling()
     outcomes: dict[int, Annotation | Failure] = {}
+    texts: dict[int, str] = {}
     open_prompts = list(range(len(prompts)))
     for number in range(1, max_tries + 1):
         asked = [prompts[n] for n in open_prompts]
         outputs = await annotator.generate(asked, replace(base, num_generations=1, seed=base.seed + number))
+        repeated = 0
         for n, output in zip(open_prompts, outputs, strict=True):
             if isinstance(output, Failure):
                 outcomes[n] = output
                 continue
+            repeated += texts.get(n) == output[0].text
+            texts[n] = output[0].text
             text = _right_analysis(prompts[n], output[0])
             wrong = Failure(reason=NEVER_RIGHT, detail=f"{number} tries")
             outcomes[n] = wrong if text is None else Annotation(text=text, tries=number)
+        if number == 2 and repeated == len(asked) >= _MANY_PROMPTS:
+            _log.warning(
+                "the annotator wrote the same %d texts again with another seed; does its server sample? "
+                "Its model's generation config may say otherwise (do_sample, top_k)",
+                repeated,
+            )
         open_prompts = [n for n in open_prompts if isinstance(outcomes[n], Failure)]
         if not open_prompts:
             break

@@ -97,7 +97,8 @@ def _detect(row: Mapping[str, object], where: str) -> Format:
         fields = ", ".join(" ".join(str(name).split()) for name in row)[:200]
         raise DataError(
             f"{where}: no known format has the fields {fields or 'of an empty row'}; "
-            "rename them to question, responses, best, or name the format"
+            "rename them to question, responses, best, or name the format (--format or data.format): "
+            f"{', '.join(FORMATS)}"
         )
     return found
 

@@ -6,6 +6,7 @@ from typing import Self
 
 from PIL.Image import Image
 
+from stablereward.data.formats.fields import sources
 from stablereward.data.prompts import r1_reward
 from stablereward.engines.engine import Engine, Sampling
 from stablereward.engines.hf import load_engine
@@ -21,7 +22,7 @@ from stablereward.policies.reward_model import RewardModel, is_reward_model
 from stablereward.types import ImageSource, Preference, Prompt, Vote
 
 ImageLike = Image | Path | str
-"""An image in memory or the path of a file."""
+"""An image in memory, or the path of a file or of a folder with the frames of a video."""
 
 
 class Judge:
@@ -106,8 +107,9 @@ class Judge:
         """Which response is better? `votes` opinions per order shown.
 
         `choice` is None on a tie (for example when each order gives another answer) or when all
-        opinions failed, which `Vote.failures` tells apart. A list of images is shown in its order.
-        Raises `DataError` for fewer than two responses or a missing image file.
+        opinions failed, which `Vote.failures` tells apart. A list of images is shown in its order, of a
+        folder at most 32 frames, evenly spaced in the order of their names.
+        Raises `DataError` for fewer than two responses, a missing image file or a video.
         """
         [result] = self.vote([_preference(question, responses, image)], votes=votes, both_orders=both_orders)
         return result
@@ -135,15 +137,15 @@ def _preference(
     if isinstance(responses, str) or len(responses) < 2:
         raise DataError("a comparison needs a list of at least two responses")
     given = () if image is None else (image,) if isinstance(image, Image | Path | str) else image
-    return Preference(
-        question=question, responses=tuple(responses), images=tuple(_source(item) for item in given)
-    )
+    shown = tuple(source for item in given for source in _sources(item))
+    return Preference(question=question, responses=tuple(responses), images=shown)
 
 
-def _source(image: ImageLike) -> ImageSource:
+def _sources(image: ImageLike) -> tuple[ImageSource, ...]:
     if isinstance(image, Image):
-        return image
-    path = Path(image)
-    if not path.is_file():
-        raise DataError(f"image {path}: no such file; give the path of an image file or a PIL image")
-    return path
+        return (image,)
+    found = sources(str(image), "image", Path())
+    for source in found:
+        if isinstance(source, Path) and not source.is_file():
+            raise DataError(f"image {source}: no such file; give the path of an image file or a PIL image")
+    return found

@@ -21,6 +21,7 @@ from typing import Literal
 from stablereward.config import dump
 from stablereward.data.toy.analyses import looks
 from stablereward.engines.cache import Cached
+from stablereward.engines.chat import extra_fields
 from stablereward.engines.engine import Engine
 from stablereward.engines.http import OpenAIServer
 from stablereward.errors import ConfigError
@@ -62,11 +63,15 @@ from stablereward.training.sft import SFTConfig
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """An OpenAI-compatible server. The key is read from the environment variable `api_key_env`."""
+    """An OpenAI-compatible server. The key is read from the environment variable `api_key_env`.
+
+    `extra` are fields of each request, written as "top_k=20".
+    """
 
     base_url: str
     model: str
     api_key_env: str = ""
+    extra: tuple[str, ...] = ()
     max_concurrency: int = 8
     timeout: float = 60.0
 
@@ -282,16 +287,21 @@ def reward(config: Config, cache: Path) -> RewardFunction:
     """result · (1 + 0.5 · consistency) + 0.5 · format, with the referee the config names."""
     referee: Engine = rule_referee()
     if config.referee is not None:
-        referee = Cached(_server(config.referee), identity=config.referee.model, folder=cache)
+        referee = Cached(_server(config.referee), identity=_identity(config.referee), folder=cache)
     return r1_reward(format_reward, accuracy_reward, consistency_reward(referee))
 
 
 def _annotator(config: Config, folder: RunFolder) -> Engine | None:
     if config.annotator is not None:
         return Cached(
-            _server(config.annotator), identity=config.annotator.model, folder=folder.path / "annotator"
+            _server(config.annotator), identity=_identity(config.annotator), folder=folder.path / "annotator"
         )
     return None if config.data.toy is None else toy_annotator(config.data.toy, config.seed)
+
+
+def _identity(server: Server) -> str:
+    """What the answers depend on beside the question and the sampling."""
+    return " ".join((server.model, *server.extra))
 
 
 def _server(server: Server) -> OpenAIServer:
@@ -306,6 +316,7 @@ def _server(server: Server) -> OpenAIServer:
         api_key=key,
         max_concurrency=server.max_concurrency,
         timeout=server.timeout,
+        extra=extra_fields(server.extra),
     )
 
 

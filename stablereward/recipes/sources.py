@@ -27,7 +27,7 @@ class Toy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
-    """Preference files in any known format (docs/data.md), or the toy world.
+    """Preference files in any known format (docs/data.md), or the toy world. `format` names theirs.
 
     Without a `held_out` file, `num_held_out` preferences of `train` are set apart by the seed, at most a
     fifth of it.
@@ -35,6 +35,7 @@ class Data:
 
     train: Path | None = None
     held_out: Path | None = None
+    format: str | None = None
     images_root: Path | None = None
     num_held_out: int = 500
     toy: Toy | None = None
@@ -61,10 +62,10 @@ def load(data: Data, folder: Path, seed: int) -> Preferences:
         return Preferences(list(read_preferences(train)), list(read_preferences(held_out)))
     if data.train is None:
         raise ConfigError("data.train has no value; give a preference file with --set data.train=FILE")
-    rows = list(read_preferences(data.train, images_root=data.images_root))
+    rows = list(read_preferences(data.train, format=data.format, images_root=data.images_root))
     _require_labels(rows, data.train)
     if data.held_out is not None:
-        apart_rows = list(read_preferences(data.held_out, images_root=data.images_root))
+        apart_rows = list(read_preferences(data.held_out, format=data.format, images_root=data.images_root))
         _require_labels(apart_rows, data.held_out)
         return Preferences(rows, apart_rows)
     if len(rows) < 2:

@@ -150,3 +150,14 @@ def test_what_the_noisy_reader_leaves_is_right_and_inherits_its_habit(reader: No
 def test_nearly_half_of_what_is_learnt_at_first_is_habit() -> None:
     kept = [o for o in annotated(NoisyReader(), pairs(600, seed=2)) if isinstance(o, Annotation)]
     assert sum(not looks(outcome.text) for outcome in kept) > 0.4 * len(kept)
+
+
+def test_tries_that_bring_the_same_texts_again_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    names = ("a", "b", "c")
+    prompts = [prompt(name) for name in names]
+    asyncio.run(annotate(prompts, Recorded({name: [says("2")] * 3 for name in names})))
+    [record] = caplog.records
+    assert "the same 3 texts again" in record.getMessage()
+    caplog.clear()
+    asyncio.run(annotate(prompts, Recorded({name: [says("2"), f"{name}?", says("2")] for name in names})))
+    assert not caplog.records

@@ -1,6 +1,7 @@
 """The fields of a row, checked: texts, labels, and images wherever a format puts them."""
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from stablereward.types import ImageSource
 
 Row = Mapping[str, object]
 
-_VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg"})
+_VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".flv", ".3gp", ".ogv"}
+)
 _MAX_PATH = 1024
 """A longer text in an image field is the image itself, in base64."""
 
@@ -105,9 +108,10 @@ def _from_text(value: str, where: str, folder: Path) -> tuple[ImageSource, ...]:
             f"{where}: image {value[:80]!r} is remote and is not fetched; save it and give its path"
         )
     path = folder / value.removeprefix("file://")
-    if path.suffix.lower() in _VIDEO_SUFFIXES:
+    if path.suffix.lower() in _VIDEO_SUFFIXES and not os.path.isdir(path):
         raise DataError(
-            f"{where}: video {value!r} is not decoded; extract its frames into a folder and name that"
+            f"{where}: video {value!r} is not decoded; extract its frames into a folder and give that: "
+            f"mkdir frames && ffmpeg -i {shlex.quote(value)} -vf fps=1 frames/%04d.png"
         )
     if path.suffix.lower() not in SUFFIXES and os.path.isdir(path):
         return frames(path, where)

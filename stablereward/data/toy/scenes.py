@@ -22,6 +22,7 @@ ROWS = ("top", "", "bottom")
 COLUMNS = ("left", "", "right")
 CELL_PIXELS = 28
 """One cell of the grid is one visual token of a Qwen2.5-VL (14-pixel patches, merged 2 × 2)."""
+SIDE_PIXELS = 3 * CELL_PIXELS
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -74,7 +75,7 @@ def draw(scene: Scene) -> Image.Image:
     """The picture of a scene, 84 × 84 pixels, RGB. The same scene gives the same pixels."""
     rng = random.Random(scene.jitter)
     scale = 4  # Drawn larger and shrunk: smooth edges.
-    side = 3 * CELL_PIXELS * scale
+    side = SIDE_PIXELS * scale
     shade = rng.randint(236, 252)
     picture = Image.new("RGB", (side, side), (shade, shade, min(255, shade + rng.randint(-4, 3))))
     pen = ImageDraw.Draw(picture)
@@ -86,7 +87,7 @@ def draw(scene: Scene) -> Image.Image:
         fill = tuple(max(0, min(255, channel + rng.randint(-14, 14))) for channel in COLOURS[thing.colour])
         outline = [(x * scale, y * scale) for x, y in _outline(thing.shape, x, y, radius)]
         pen.polygon(outline, fill=fill)
-    return picture.resize((3 * CELL_PIXELS, 3 * CELL_PIXELS), Image.Resampling.LANCZOS)
+    return picture.resize((SIDE_PIXELS, SIDE_PIXELS), Image.Resampling.LANCZOS)
 
 
 def _outline(shape: str, x: float, y: float, radius: float) -> list[tuple[float, float]]:
