@@ -103,7 +103,24 @@ def test_a_reward_model_is_known_by_its_folder(command: Command, tmp_path: Path)
     code, _, errors = command("bench", "--benchmark", "toy", "--model", model, "--output", tmp_path / "toy")
     assert code == 4 and "reads text only" in errors.splitlines()[-1]
     answer = command("judge", *ASK[1:], "--model", model, "--device", "cpu")
-    assert answer[0] == 0 and json.loads(answer[1])["choice"] in (1, 2)
+    assert answer[0] == 0 and json.loads(answer[1])["choice"] in (0, 1)
+
+
+def test_no_opinion_at_all_is_not_a_success(command: Command, serve: Serve, tmp_path: Path) -> None:
+    server = ("--server", serve(lambda _: says("Both are fine.")).base_url, "--server-model", "m")
+    code, out, errors = command("bench", "--benchmark", "toy", "--subset", 2, *server, "--output", tmp_path)
+    assert code == 1 and "no_answer" in out
+    assert errors.splitlines()[-1].startswith("error: every opinion failed: no_answer")
+    assert figures(tmp_path)["m"]["parse_failures"] == 1
+
+
+def test_extra_fields_are_part_of_the_measurement(command: Command, serve: Serve, tmp_path: Path) -> None:
+    server = serve(second)
+    ask = ("bench", "--benchmark", "toy", "--subset", 2, "--server", server.base_url, "--server-model", "m")
+    assert command(*ask, "--server-extra", "top_k=20", "--output", tmp_path)[0] == 0
+    assert {request.body["top_k"] for request in server.requests} == {20}
+    code, _, errors = command(*ask, "--output", tmp_path)
+    assert code == 2 and "server_extra ['top_k=20'] there, None now" in one_line(errors)
 
 
 def test_another_measurement_in_the_folder_is_refused(command: Command, serve: Serve, tmp_path: Path) -> None:

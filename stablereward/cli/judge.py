@@ -88,10 +88,14 @@ def judge(
     if preferences is not None:
         _show_all(verdicts, preferences.name, limit)
         return
-    [(preference, vote)] = verdicts
-    if model == TOY:
-        _say_what_toy_sees(preference)
-    if json_wanted or not sys.stdout.isatty():
+    for preference, vote in verdicts:
+        if model == TOY:
+            _say_what_toy_sees(preference)
+        _show(preference, vote, json_wanted or not sys.stdout.isatty())
+
+
+def _show(preference: Preference, vote: Vote, in_json: bool) -> None:
+    if in_json:
         print(json.dumps(as_json(vote, preference)))
     else:
         Console(highlight=False, markup=False).print(as_panel(vote, preference))

@@ -94,6 +94,9 @@ def consistency_reward(
         if isinstance(reply, Failure):
             return Failure(reason="referee_failed", detail=f"{reply.reason}: {reply.detail}")
         value = read(reply[0].text)
+        if isinstance(value, Failure) and not reply[0].finished:
+            cut = f"the reply was cut at {sampling.max_completion_length} tokens: {value.detail}"
+            return Failure(reason=value.reason, detail=cut)
         return value if isinstance(value, Failure) else Reward(value=value)
 
     return consistency

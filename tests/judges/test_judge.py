@@ -68,6 +68,25 @@ def test_images_reach_the_engine_in_order(tmp_path: Path) -> None:
     assert seen == [(), (path,), (path,), (image,), (image, path)]
 
 
+def test_a_folder_is_the_frames_of_a_video(tmp_path: Path) -> None:
+    seen = []
+
+    def reply(prompt: Prompt, k: int) -> str | Failure:
+        seen.append(prompt.images)
+        return "<think>t</think><answer>1</answer>"
+
+    for number in range(40):
+        Image.new("RGB", (2, 2)).save(tmp_path / f"f{number}.png")
+    judge = Judge(Scripted(reply))
+    judge.compare("q", responses=["a", "b"], image=tmp_path, both_orders=False)
+    judge.rank("q", responses=["a", "b"], image=str(tmp_path))
+    [frames, *others] = seen
+    assert [others, len(frames)] == [[frames, frames], 32]
+    assert (frames[0], frames[-1]) == (tmp_path / "f0.png", tmp_path / "f39.png")
+    with pytest.raises(DataError, match=r"ffmpeg -i clip\.mp4 -vf fps=1"):
+        judge.compare("q", responses=["a", "b"], image="clip.mp4")
+
+
 def test_a_model_folder_is_loaded_and_judges(tmp_path: Path) -> None:
     create(tmp_path)
     judge = Judge.load(tmp_path, device="cpu", sampling=Sampling(max_completion_length=8))

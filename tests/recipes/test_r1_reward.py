@@ -23,7 +23,7 @@ from stablereward.recipes.r1_reward import Config, Server, reward, run, tiny
 from stablereward.rewards.reward import Sample, apply
 from stablereward.training.checkpoint import find
 from stablereward.types import Completion, Preference, Reward
-from tests.loopback import closed_port_url
+from tests.loopback import closed_port_url, loopback, says
 from tests.training.tmpfs import small_disk
 
 SMALL = (
@@ -204,6 +204,25 @@ def test_a_referee_by_http_is_asked_once_for_the_same_analysis(
     assert asyncio.run(apply(reward(config, tmp_path), sample(""))) == Reward(
         value=0.0, parts={"format": 0.0, "result": 0.0}
     )
+
+
+def test_extra_fields_reach_the_referee_and_make_its_answers_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    right = sample(f"<think>{FOR_1}</think><answer>1</answer>")
+
+    async def asked(*overrides: str) -> list[dict[str, Any]]:
+        async with loopback(lambda _: says("1")) as server:
+            url = f"referee.base_url={server.base_url}"
+            config = resolve(Config, overrides=[url, "referee.model=m", *overrides])
+            await apply(reward(config, tmp_path), right)
+            return [request.body for request in server.requests]
+
+    [plain] = asyncio.run(asked())
+    assert asyncio.run(asked()) == []
+    [named] = asyncio.run(asked('referee.extra=["top_k=20", "min_p=null"]'))
+    assert (plain["top_k"], plain["min_p"], named["top_k"]) == (-1, 0.0, 20) and "min_p" not in named
 
 
 def test_a_missing_key_is_said_before_anything_is_asked(

@@ -87,6 +87,20 @@ def test_images_are_found_from_their_root(published: Path, tmp_path: Path) -> No
     assert sorted(map(str, images)) == sorted(str(published.parent / f"{n}.png") for n in range(12))
 
 
+def test_the_format_of_the_files_can_be_named(tmp_path: Path) -> None:
+    file = tmp_path / "rows.jsonl"
+    row = {"prompt": "q", "chosen": "a", "rejected": "b", "question": "r", "responses": ["x", "y"]}
+    file.write_text((json.dumps(row) + "\n") * 4)
+    with pytest.raises(DataError, match="best"):
+        load(Data(train=file), tmp_path, seed=0)
+    for data in (
+        Data(train=file, format="chosen_rejected"),
+        Data(train=file, held_out=file, format="chosen_rejected"),
+    ):
+        loaded = load(data, tmp_path, seed=0)
+        assert {one.responses for one in (*loaded.train, *loaded.held_out)} == {("a", "b")}
+
+
 def test_the_toy_world_is_written_once_and_its_annotator_knows_it(tmp_path: Path) -> None:
     toy = Toy(num_train=24, num_held_out=12)
     train, held_out = parts(load(Data(toy=toy), tmp_path / "data", 3))

@@ -1,9 +1,11 @@
 import asyncio
 import time
+from collections.abc import Sequence
 
 import pytest
 
 from stablereward.data.parsing import Verdict
+from stablereward.engines.engine import Sampling
 from stablereward.engines.http import OpenAIServer
 from stablereward.engines.scripted import Scripted
 from stablereward.rewards.consistency import (
@@ -106,6 +108,19 @@ def test_a_dead_referee_is_a_failure_within_its_timeout() -> None:
     assert failure.reason == "referee_failed"
     assert failure.detail.startswith("unreachable: 127.0.0.1")
     assert time.monotonic() - started < 2
+
+
+def test_a_referee_that_was_still_thinking_is_said_to_be_cut() -> None:
+    class Thinks:
+        async def generate(
+            self, prompts: Sequence[Prompt], sampling: Sampling
+        ) -> list[tuple[Completion, ...] | Failure]:
+            return [(Completion(text="<think>Is it 1, or 0", finished=False),) for _ in prompts]
+
+    failure = outcome(consistency_reward(Thinks()))
+    assert isinstance(failure, Failure)
+    assert failure.reason == "referee_unparsable"
+    assert failure.detail == "the reply was cut at 16 tokens: '<think>Is it 1, or 0'"
 
 
 def test_a_referee_that_raises_is_a_failure() -> None:
