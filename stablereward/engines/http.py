@@ -129,9 +129,7 @@ class OpenAIServer:
                 answer = await self._persist(line, {**left, **self.extra})
                 if not isinstance(answer, _Refused):
                     break
-                named = chat.refused_by(
-                    answer.text, {name: left[name] for name in left.keys() - self.extra.keys()}
-                )
+                named = chat.refused_by(answer.text, left)
                 if not named:
                     answer = answer.failure
                     break

@@ -9,10 +9,8 @@ from stablereward.report.quantities import plural
 
 MAX_TEXT = 4_000
 MAX_ANSWER = 80
-# Atomic groups: what was found is not sought again, which would take the square of a hostile text's length.
-PARTS = re.compile(
-    r"\s*<think>(?>(.*?)</think>\s*<answer>)(?>(.*?)</answer>)\s*(.*)", re.DOTALL | re.IGNORECASE
-)
+# An atomic group: what was found is not sought again, which would take the square of a hostile text's length.
+PARTS = re.compile(r"\s*<think>(?>(.*?)</think>\s*<answer>)(.*?)</answer>\s*(.*)", re.DOTALL | re.IGNORECASE)
 
 
 def clipped(text: str, limit: int = MAX_TEXT) -> str:
