@@ -20,6 +20,7 @@ from stablereward.data.toy.pairs import pairs
 from stablereward.data.toy.scenes import COLOURS, COLUMNS, ROWS, SHAPES
 from stablereward.data.toy.tasks import seeing
 from stablereward.policies.processor import ImageOnlyQwen2_5VLProcessor
+from stablereward.policies.saving import make_portable
 from stablereward.policies.vocabulary import TAGS
 from stablereward.types import Preference
 
@@ -171,5 +172,7 @@ def create(folder: Path, *, seed: int = 0) -> None:
     """Writes a random tiny Qwen2.5-VL for the toy world as a Hugging Face folder."""
     tokenizer = train_tokenizer(toy_corpus(), phrases=[*template_phrases(), *toy_names()])
     images = Qwen2VLImageProcessorPil(min_pixels=28 * 28 * 4, max_pixels=MAX_TOY_PIXELS)
-    qwen2_5_vl(tokenizer, seed=seed).save_pretrained(folder)
+    model = qwen2_5_vl(tokenizer, seed=seed)
+    model.save_pretrained(folder)
     ImageOnlyQwen2_5VLProcessor(images, tokenizer, chat_template=CHAT_TEMPLATE).save_pretrained(folder)
+    make_portable(folder, model, [tokenizer.eos_token_id])

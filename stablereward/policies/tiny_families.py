@@ -23,6 +23,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from stablereward.policies.processor import ImageOnlyQwen3VLProcessor
+from stablereward.policies.saving import make_portable
 from stablereward.policies.tiny import CHAT_TEMPLATE, INITIALIZER_RANGE
 
 PLACEHOLDER = "<|image_pad|>"
@@ -137,3 +138,4 @@ def _random(make: Callable[[Any], Any], config: Any, seed: int) -> Any:
 def _save(folder: Path, model: Any, processor: Any) -> None:
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
+    make_portable(folder, model, model.generation_config.eos_token_id)

@@ -23,6 +23,7 @@ from stablereward.policies.encoding import Encoder
 from stablereward.policies.host_memory import keep_freed_memory
 from stablereward.policies.merging import merged_weights
 from stablereward.policies.processor import load_processor
+from stablereward.policies.saving import make_portable
 from stablereward.policies.scoring import ChosenLogprobs, log_distribution
 from stablereward.policies.shipped import model_folder
 from stablereward.policies.tree import EncodedPrompt, Group, Tree, tree_attention
@@ -146,9 +147,9 @@ class TokenPolicy(nn.Module):
         return cls(model.to(where), processor, folder)
 
     def save(self, folder: Path) -> None:
-        """Writes weights (safetensors), config and processor as an ordinary Hugging Face folder.
+        """Writes weights (safetensors), config and processor as a Hugging Face folder for others to load.
 
-        Adapters are written merged; the live weights stay as they are.
+        Adapters are written merged; the live weights stay as they are. See `saving.make_portable`.
         """
         self.model.save_pretrained(folder, state_dict=merged_weights(self.model))
         # The files of tokenizer and processor are copied, so that what was loaded is what others load.
@@ -159,6 +160,7 @@ class TokenPolicy(nn.Module):
                 and "index" not in path.name
             ):
                 shutil.copyfile(path, folder / path.name)
+        make_portable(folder, self.model, self.stop_ids)
 
     @property
     def device(self) -> torch.device:

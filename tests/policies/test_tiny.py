@@ -16,6 +16,7 @@ FILES = (
     "config.json",
     "generation_config.json",
     "model.safetensors",
+    "preprocessor_config.json",
     "processor_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
