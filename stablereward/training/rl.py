@@ -49,8 +49,8 @@ class RLConfig:
     def __post_init__(self) -> None:
         if self.top_p != 1.0:
             raise ConfigError(
-                f"top_p must be 1 in training, not {self.top_p}: only likely tokens are drawn, and scored "
-                "as if all could be, which biases the gradient"
+                f"top_p is {self.top_p}; in training it must be 1: tokens drawn from a part of the "
+                "distribution and scored in the whole of it bias the gradient"
             )
 
     @property

@@ -284,7 +284,7 @@ def test_an_impossible_count_is_refused_before_anything_is_done(setting: str, tm
 
 
 def test_a_nucleus_is_refused_where_settings_are_read() -> None:
-    with pytest.raises(ConfigError, match=r"top_p must be 1 in training, not 0\.9"):
+    with pytest.raises(ConfigError, match=r"top_p is 0\.9; in training it must be 1"):
         resolve(Config, None, ["rl.top_p=0.9"], base=tiny())
 
 

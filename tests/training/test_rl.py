@@ -78,7 +78,7 @@ def assert_equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor], toleran
 def test_a_nucleus_is_not_trained_with() -> None:
     """The sampler would draw from it and the trainer score without it."""
     for top_p in (0.99, 0.5):
-        with pytest.raises(ConfigError, match=r"top_p must be 1 in training, not") as refused:
+        with pytest.raises(ConfigError, match=rf"top_p is {top_p}; in training it must be 1") as refused:
             RLConfig(top_p=top_p)
         assert "\n" not in str(refused.value)
     assert RLConfig().top_p == 1.0
