@@ -180,7 +180,7 @@ class _Decoding:
             input_ids=input_ids.to(device),
             position_ids=positions if num_axes > 1 else positions[0],
             use_cache=True,
-            **cache.arguments(),
+            **cache.arguments(policy.model.model),
             **moved(joined([prompt.media for prompt in prompts]), device),
         ).last_hidden_state
         cache.branch(copies, self.num_steps)
@@ -235,7 +235,7 @@ class _Decoding:
                 if self.num_axes > 1
                 else positions_S1,
                 use_cache=True,
-                **state.cache.arguments(),
+                **state.cache.arguments(self.policy.model.model),
             ).last_hidden_state[:, -1]
         state.positions_S = state.positions_S + 1
         state.logits_SV = self.policy.model.get_output_embeddings()(states_SD)

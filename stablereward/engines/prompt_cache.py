@@ -4,6 +4,7 @@ Both caches are used alike: a prefill with `arguments`, `branch`, then for every
 with `arguments`; `keep` drops samples in between.
 """
 
+import inspect
 from typing import Any, Protocol
 
 import torch
@@ -13,11 +14,16 @@ from transformers import Cache, DynamicCache
 from stablereward.policies.attention import CausalRows, arranged
 
 
+def cache_name(model: Any) -> str:
+    """What the model's forward calls its cache: `past_key_values` in older transformers."""
+    return "cache" if "cache" in inspect.signature(model.forward).parameters else "past_key_values"
+
+
 class PromptCache(Protocol):
     """What the engine needs of a cache. R prompts, S samples still being written."""
 
-    def arguments(self) -> dict[str, Any]:
-        """What the next call of the model is given."""
+    def arguments(self, model: Any) -> dict[str, Any]:
+        """What the next call of `model` is given."""
         ...
 
     def branch(self, copies: int, capacity: int) -> None:
@@ -52,9 +58,9 @@ class SharedCache(Cache):  # type: ignore[misc]
         self.places_S: Tensor | None = None
         self.capacity = self.size = 0
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self, model: Any) -> dict[str, Any]:
         arrangement = self if self.capacity else CausalRows()
-        return {"past_key_values": self, **arranged(arrangement, self.rows_S.device)}
+        return {cache_name(model): self, **arranged(arrangement, self.rows_S.device)}
 
     def branch(self, copies: int, capacity: int) -> None:
         self.rows_S = self.rows_S.repeat_interleave(copies)
@@ -156,8 +162,8 @@ class CopiedCache:
         places = torch.arange(int(lengths_R.max()), device=lengths_R.device)
         self.visible_SL = (places < lengths_R[:, None]).long()
 
-    def arguments(self) -> dict[str, Any]:
-        return {"past_key_values": self.cache, "attention_mask": self.visible_SL}
+    def arguments(self, model: Any) -> dict[str, Any]:
+        return {cache_name(model): self.cache, "attention_mask": self.visible_SL}
 
     def branch(self, copies: int, capacity: int) -> None:
         self.cache.batch_repeat_interleave(copies)

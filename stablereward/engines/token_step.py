@@ -149,7 +149,10 @@ def agrees(policy: TokenPolicy, num_axes: int) -> bool:
         input_ids=tokens_1P, position_ids=places, use_cache=False, **arranged(CausalRows(), policy.device)
     )
     policy.model.model(
-        input_ids=tokens_1P[:, :3], position_ids=places[..., :3], use_cache=True, **cache.arguments()
+        input_ids=tokens_1P[:, :3],
+        position_ids=places[..., :3],
+        use_cache=True,
+        **cache.arguments(policy.model.model),
     )
     cache.branch(1, 1)
     cache.grow()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from stablereward.engines.prompt_cache import SharedCache
+from stablereward.engines.prompt_cache import SharedCache, cache_name
 from stablereward.errors import ModelError
 from stablereward.policies.attention import arranged, arrangement_of
 from stablereward.policies.processor import load_processor
@@ -211,10 +211,10 @@ def _drawing(
     prompts = torch.zeros((num_rows, prompt.tokens), dtype=torch.long, device=META)
     shared = SharedCache(torch.full((num_rows,), prompt.tokens)) if outline.shares_prompts else None
     copied = DynamicCache(config=outline.model.config.get_text_config())
-    arguments = {"past_key_values": copied} if shared is None else shared.arguments()
+    decoder = outline.model.get_decoder()
+    arguments = {cache_name(decoder): copied} if shared is None else shared.arguments(decoder)
 
     def prefill() -> Tensor:
-        decoder = outline.model.get_decoder()
         states: Tensor = decoder(
             input_ids=prompts,
             position_ids=torch.zeros_like(prompts),

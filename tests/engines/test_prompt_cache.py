@@ -9,7 +9,7 @@ import torch
 from stablereward.engines import hf
 from stablereward.engines.engine import Sampling
 from stablereward.engines.hf import HFEngine
-from stablereward.engines.prompt_cache import SharedCache
+from stablereward.engines.prompt_cache import SharedCache, cache_name
 from stablereward.policies.token import TokenPolicy
 from stablereward.types import Failure
 from tests.policies.families import ALL, make, prompts
@@ -55,6 +55,19 @@ def test_looking_less_often_changes_nothing(
     monkeypatch.setattr(hf._Decoding, "__init__", patient)
     found = HFEngine(policy).sample(prompts(policy), sampling)
     assert [[c.token_ids for c in a] for a in found] == [[c.token_ids for c in a] for a in expected]  # type: ignore[union-attr]
+
+
+class _Newer:
+    def forward(self, input_ids: object, cache: object = None, **others: object) -> None: ...
+
+
+class _Older:
+    def forward(self, input_ids: object, past_key_values: object = None, **others: object) -> None: ...
+
+
+def test_a_forward_is_given_its_cache_by_the_name_it_has() -> None:
+    assert cache_name(_Newer()) == "cache"
+    assert cache_name(_Older()) == "past_key_values"
 
 
 def test_what_is_kept_by_hand() -> None:
