@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stablereward.config import dump
 from stablereward.lab.regimes import CALM, NOISE_FLIPS, NOISE_SEEDS, NOISE_WEIGHTS, Regime
+from stablereward.ranges import NotNegative, Number, Share, require_ranges
 
 WEIGHT = 0.5
 """The paper's weight of the consistency reward."""
@@ -20,9 +21,12 @@ class Job:
 
     regime: Regime
     arm: str
-    seed: int
-    flip: float = 0.0
-    consistency_weight: float = WEIGHT
+    seed: Number
+    flip: Share = 0.0
+    consistency_weight: NotNegative = WEIGHT
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
 
     @property
     def in_ablation(self) -> bool:

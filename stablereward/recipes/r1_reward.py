@@ -16,7 +16,7 @@ import os
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from stablereward.config import dump
 from stablereward.data.toy.analyses import looks
@@ -29,8 +29,8 @@ from stablereward.objectives.advantages import released_filter, sigma_filter, wi
 from stablereward.objectives.named import stable_reinforce
 from stablereward.objectives.objective import Objective
 from stablereward.objectives.ratios import pre_clipped_ratio, token_ratio
+from stablereward.ranges import Count, NotNegative, Number, Positive, Range, require_ranges
 from stablereward.recipes.measuring import Judges, Subject, measure
-from stablereward.recipes.possible import require_counts, require_positive, require_shares
 from stablereward.recipes.sources import Data, Toy, load, toy_annotator
 from stablereward.recipes.stages import (
     Difficulty,
@@ -66,8 +66,11 @@ class Server:
     base_url: str
     model: str
     api_key_env: str = ""
-    max_concurrency: int = 8
-    timeout: float = 60.0
+    max_concurrency: Count = 8
+    timeout: Positive = 60.0
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,13 +82,20 @@ class Stable:
     """
 
     preclip: bool = True
-    delta_min: float = 1e-3
-    delta_max: float = 1e3
+    delta_min: Annotated[float, Range(0, 1, above=True)] = 1e-3
+    delta_max: Annotated[float, Range(1)] = 1e3
     filter: Literal["paper", "released", "winsorise", "none"] = "paper"
-    sigmas: float = 3.0
-    epsilon: float = 0.2
-    dual_clip: float | None = None
-    beta: float = 0.0
+    sigmas: Positive = 3.0
+    epsilon: Positive = 0.2
+    dual_clip: Annotated[float, Range(1, above=True)] | None = None
+    beta: NotNegative = 0.0
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
+        if self.dual_clip is not None and self.dual_clip <= 1 + self.epsilon:
+            raise ConfigError(
+                f"dual_clip is {self.dual_clip}; it must be above 1 + epsilon = {1 + self.epsilon}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,10 +116,18 @@ class Config:
     rl: RLConfig = field(default_factory=RLConfig)
     stable: Stable = field(default_factory=Stable)
     lora: Lora | None = None
-    votes: tuple[int, ...] = (1, 5, 15)
+    votes: tuple[Count, ...] = (1, 5, 15)
     hardware: Hardware = field(default_factory=Hardware)
     protection: Protection = field(default_factory=Protection)
-    seed: int = 0
+    seed: Number = 0
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
+        if not self.votes:
+            raise ConfigError("votes must have at least one number, such as [1]")
+        if not self.model:
+            raise ConfigError("model must be a folder or a name, not empty")
+        require_whole_batches(self.hardware, self.rl)
 
 
 def tiny() -> Config:
@@ -143,8 +161,6 @@ def run(config: Config, *, resume: bool = False) -> Path:
     The folder gets the judge (`judge/`), `results.json` and `report.html`. Raises any
     StableRewardError; what was computed stays, and `resume` goes on from there.
     """
-    _require_possible(config)
-    require_whole_batches(config.hardware, config.rl)
     folder = RunFolder(config.output)
     folder.open(dump(config), resume=resume)
     with stage(folder, "data"):
@@ -215,49 +231,6 @@ def works(config: Config) -> list[Work]:
         Work(name="measurement", drawing=Drawing(group=1, completion=length)),
     ]
     return [cold, *stages] if config.annotator or config.data.toy else stages
-
-
-def _require_possible(config: Config) -> None:
-    """Raises ConfigError for settings that would fail only after hours, or train nothing."""
-    rl, sft = config.rl, config.cold_start
-    require_counts(
-        {
-            "votes": min(config.votes, default=0),
-            "cold_start.batch_size": sft.batch_size,
-            "difficulty.num_tries": config.difficulty.num_tries,
-            "rl.num_updates": rl.num_updates,
-            "rl.prompts_per_batch": rl.prompts_per_batch,
-            "rl.num_generations": rl.num_generations,
-            "rl.updates_per_batch": rl.updates_per_batch,
-            "rl.num_iterations": rl.num_iterations,
-            "rl.max_completion_length": rl.max_completion_length,
-            "hardware.save_every": config.hardware.save_every,
-        }
-    )
-    require_shares(
-        {
-            "difficulty.easy_share": config.difficulty.easy_share,
-            "rl.max_failure_rate": rl.max_failure_rate,
-            "rl.optim.warmup": rl.optim.warmup,
-            "rl.optim.final": rl.optim.final,
-            "rl.top_p": rl.top_p,
-            "cold_start.optim.warmup": sft.optim.warmup,
-            "cold_start.optim.final": sft.optim.final,
-        }
-    )
-    require_positive(
-        {
-            "cold_start.epochs": sft.epochs,
-            "cold_start.optim.learning_rate": sft.optim.learning_rate,
-            "cold_start.optim.max_grad_norm": sft.optim.max_grad_norm,
-            "rl.optim.learning_rate": rl.optim.learning_rate,
-            "rl.optim.max_grad_norm": rl.optim.max_grad_norm,
-            "rl.temperature": rl.temperature,
-            "rl.top_p": rl.top_p,
-            "stable.sigmas": config.stable.sigmas,
-            "stable.epsilon": config.stable.epsilon,
-        }
-    )
 
 
 def objective(stable: Stable) -> Objective:

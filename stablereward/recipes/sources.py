@@ -10,6 +10,7 @@ from stablereward.data.toy.annotator import NoisyReader, ToyAnnotator
 from stablereward.data.toy.files import write_toy
 from stablereward.data.toy.pairs import pairs
 from stablereward.errors import ConfigError, DataError
+from stablereward.ranges import Count, Number, Share, require_ranges
 from stablereward.types import Preference
 
 
@@ -17,12 +18,15 @@ from stablereward.types import Preference
 class Toy:
     """The toy world: how many pairs, and how its annotator errs (see `data.toy.annotator`)."""
 
-    num_train: int = 1500
-    num_held_out: int = 480
-    habit: float = 0.75
-    misreading: float = 0.01
-    mistake: float = 0.08
-    self_correction: float = 0.08
+    num_train: Count = 1500
+    num_held_out: Count = 480
+    habit: Share = 0.75
+    misreading: Share = 0.01
+    mistake: Share = 0.08
+    self_correction: Share = 0.08
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +40,11 @@ class Data:
     train: Path | None = None
     held_out: Path | None = None
     images_root: Path | None = None
-    num_held_out: int = 500
+    num_held_out: Number = 500
     toy: Toy | None = None
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
 
 
 @dataclass(frozen=True, slots=True)

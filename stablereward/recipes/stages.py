@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from stablereward.data.annotate import NEVER_RIGHT, Annotation, annotate
 from stablereward.data.difficulty import curriculum, easy_first, mixed, tries_needed
@@ -21,6 +21,7 @@ from stablereward.policies.adapters import add_lora, reference
 from stablereward.policies.checkpointing import checkpoint_layers
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.value_head import add_value_head
+from stablereward.ranges import Count, Range, Share, require_ranges
 from stablereward.rewards.reward import RewardFunction
 from stablereward.training.checkpoint import write_folder
 from stablereward.training.collect import Collector, Monitor
@@ -48,15 +49,21 @@ class Hardware:
 
     device: str | None = None
     gradient_checkpointing: bool = False
-    save_every: int = 20
+    save_every: Count = 20
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lora:
     """Low-rank adapters in place of full fine-tuning."""
 
-    rank: int = 16
-    alpha: int = 32
+    rank: Annotated[int, Range(1, 1024)] = 16
+    alpha: Count = 32
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +73,18 @@ class Difficulty:
     The paper keeps what needed two tries or more: `min_tries` 2 and no easy ones.
     """
 
-    num_tries: int = 3
-    min_tries: int = 2
-    easy_share: float = 0.0
+    num_tries: Annotated[int, Range(1, 10_000)] = 3
+    min_tries: Annotated[int, Range(1, 10_001)] = 2
+    easy_share: Share = 0.0
     mixed: bool = False
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
+        if self.min_tries > self.num_tries + 1:
+            raise ConfigError(
+                f"min_tries is {self.min_tries}; with {self.num_tries} tries none needs more than "
+                f"{self.num_tries + 1}, which is never right"
+            )
 
 
 def require_whole_batches(hardware: Hardware, rl: RLConfig) -> None:

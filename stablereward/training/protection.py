@@ -4,9 +4,10 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from stablereward.errors import TrainingError
+from stablereward.errors import ConfigError, TrainingError
+from stablereward.ranges import Count, Finite, NotNegative, Number, Positive, Range, Share, require_ranges
 from stablereward.training.run_folder import RunFolder
 
 NUM_NORMS = 50
@@ -25,15 +26,21 @@ class Protection:
     """
 
     action: Literal["stop", "rollback"] = "stop"
-    patience: int = 10
-    min_reward: float | None = None
-    min_entropy: float | None = None
-    max_entropy: float | None = 4.0
-    max_approx_kl: float | None = 1.0
-    min_length: float | None = 2.0
-    max_clipped: float | None = 0.98
-    rollback_factor: float = 0.5
-    max_rollbacks: int = 2
+    patience: Count = 10
+    min_reward: Finite | None = None
+    min_entropy: NotNegative | None = None
+    max_entropy: Positive | None = 4.0
+    max_approx_kl: Positive | None = 1.0
+    min_length: NotNegative | None = 2.0
+    max_clipped: Share | None = 0.98
+    rollback_factor: Annotated[float, Range(0, 1, above=True)] = 0.5
+    max_rollbacks: Number = 2
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
+        lowest, highest = self.min_entropy, self.max_entropy
+        if lowest is not None and highest is not None and lowest >= highest:
+            raise ConfigError(f"min_entropy is {lowest}; it must be below max_entropy, which is {highest}")
 
 
 @dataclass(frozen=True, slots=True)
