@@ -92,6 +92,19 @@ def dump_with_ranges(config: Any) -> str:
     return "".join(f"{line}\n" for line in _commented(config))
 
 
+def flat(text: str, where: str) -> dict[str, Any]:
+    """The values of a dump by their dotted names. Raises ConfigError where it cannot be read."""
+
+    def leaves(tree: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+        for key, value in tree.items():
+            if isinstance(value, Mapping):
+                yield from leaves(value, f"{prefix}{key}.")
+            else:
+                yield f"{prefix}{key}", value
+
+    return dict(leaves(_tree(text.encode(), where), ""))
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Raw:
     """An override's value as YAML and as typed: `--set name=123` may still mean the text 123."""
@@ -106,6 +119,10 @@ def _read(file: Path) -> Mapping[Any, Any]:
             content = stream.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read ({error.strerror}); check the path") from None
+    return _tree(content, str(file))
+
+
+def _tree(content: bytes, file: str) -> Mapping[Any, Any]:
     if len(content) > MAX_FILE_BYTES:
         raise ConfigError(f"{file}: larger than {MAX_FILE_BYTES // 1024} KiB; this is not a settings file")
     try:

@@ -49,7 +49,7 @@ class Range:
 
 Count = Annotated[int, Range(1)]
 Number = Annotated[int, Range(0)]
-Share = Annotated[float, Range(0, 1)]
+Proportion = Annotated[float, Range(0, 1)]
 Decay = Annotated[float, Range(0, 1, below=True)]
 Positive = Annotated[float, Range(0, above=True)]
 NotNegative = Annotated[float, Range(0)]
@@ -58,7 +58,8 @@ Finite = Annotated[float, Range()]
 
 def require_ranges(settings: Any) -> None:
     """Raises ConfigError, which begins with the name of the field, for a value out of its range."""
-    for name, hint in _hints(type(settings)).items():
+    cls: type = type(settings)
+    for name, hint in _hints(cls).items():
         for value, allowed in _bounded(getattr(settings, name), hint):
             if broken := allowed.broken(value):
                 raise ConfigError(f"{name} must be {broken}, not {value}")

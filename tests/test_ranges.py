@@ -15,7 +15,7 @@ from stablereward.config import dump, resolve
 from stablereward.errors import ConfigError
 from stablereward.lab.jobs import Job
 from stablereward.lab.start import Setup
-from stablereward.ranges import Count, Positive, Range, Share, ranges, require_ranges
+from stablereward.ranges import Count, Positive, Proportion, Range, ranges, require_ranges
 from stablereward.recipes import r1_reward
 from stablereward.recipes.r1_reward import Server
 
@@ -143,9 +143,9 @@ def test_start_dry_run_and_plan_refuse_the_same(
 @dataclass(frozen=True, kw_only=True)
 class Made:
     count: Count = 1
-    share: Share | None = None
+    share: Proportion | None = None
     several: tuple[Count, ...] = (1, 2)
-    pair: tuple[Share, Positive] = (0.5, 3.0)
+    pair: tuple[Proportion, Positive] = (0.5, 3.0)
     odd: Annotated[int, Range(2, 9, above=True, below=True)] = 3
     name: str = ""
 

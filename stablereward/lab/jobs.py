@@ -6,7 +6,7 @@ from pathlib import Path
 
 from stablereward.config import dump
 from stablereward.lab.regimes import CALM, NOISE_FLIPS, NOISE_SEEDS, NOISE_WEIGHTS, Regime
-from stablereward.ranges import NotNegative, Number, Share, require_ranges
+from stablereward.ranges import NotNegative, Number, Proportion, require_ranges
 
 WEIGHT = 0.5
 """The paper's weight of the consistency reward."""
@@ -22,7 +22,7 @@ class Job:
     regime: Regime
     arm: str
     seed: Number
-    flip: Share = 0.0
+    flip: Proportion = 0.0
     consistency_weight: NotNegative = WEIGHT
 
     def __post_init__(self) -> None:
@@ -44,7 +44,7 @@ class Job:
 def is_current(folder: Path, job: Job) -> bool:
     """Whether what is in the folder was made with these very settings."""
     kept = folder / "config.yaml"
-    return kept.is_file() and kept.read_text(encoding="utf-8") == dump(job)
+    return kept.is_file() and kept.read_bytes() == dump(job).encode()
 
 
 def ablation(arms: Iterable[str], regimes: Sequence[Regime], seeds: int) -> list[Job]:

@@ -13,7 +13,7 @@ Status: toy-verified with `tiny()` (docs/log.md); the 7B settings are the paper'
 
 import math
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -29,9 +29,11 @@ from stablereward.objectives.advantages import released_filter, sigma_filter, wi
 from stablereward.objectives.named import stable_reinforce
 from stablereward.objectives.objective import Objective
 from stablereward.objectives.ratios import pre_clipped_ratio, token_ratio
+from stablereward.policies.token import device_named
 from stablereward.ranges import Count, NotNegative, Number, Positive, Range, require_ranges
+from stablereward.recipes.context import Context
 from stablereward.recipes.measuring import Judges, Subject, measure
-from stablereward.recipes.sources import Data, Toy, load, toy_annotator
+from stablereward.recipes.sources import Data, Preferences, Toy, load, toy_annotator
 from stablereward.recipes.stages import (
     Difficulty,
     Hardware,
@@ -55,7 +57,7 @@ from stablereward.training.planning import Drawing, Update, Work
 from stablereward.training.progress import say
 from stablereward.training.protection import Protection
 from stablereward.training.rl import RLConfig
-from stablereward.training.run_folder import RunFolder
+from stablereward.training.run_folder import RunFolder, to_jsonl, write_atomic
 from stablereward.training.sft import SFTConfig
 
 
@@ -162,18 +164,31 @@ def run(config: Config, *, resume: bool = False) -> Path:
     StableRewardError; what was computed stays, and `resume` goes on from there.
     """
     folder = RunFolder(config.output)
-    folder.open(dump(config), resume=resume)
+    with folder.running(dump(config), resume=resume):
+        _stages(config, folder)
+        say(f"report: {write_report(folder.path)}")
+    return folder.path
+
+
+def _stages(config: Config, folder: RunFolder) -> None:
+    device_named(config.hardware.device)
+    annotator, scored = _annotator(config, folder), reward(config, folder.path / "referee")
     with stage(folder, "data"):
-        preferences = load(config.data, folder.path / "data", config.seed)
-        say(f"  {len(preferences.train)} preferences to train on, {len(preferences.held_out)} held out")
+        preferences = _preferences(config, folder)
     start: str | Path = config.model
-    annotator = _annotator(config, folder)
     if annotator is not None:
         with stage(folder, "annotation"):
             shown = demonstrations(folder, preferences.train, annotator)
         with stage(folder, "cold_start"):
             start = cold_start(
-                folder, config.model, shown, config.cold_start, config.hardware, config.lora, config.seed
+                folder,
+                config.model,
+                shown,
+                config.cold_start,
+                config.hardware,
+                config.lora,
+                config.seed,
+                skip=config.data.skip,
             )
     with stage(folder, "difficulty"):
         arranged = arranged_by_difficulty(
@@ -184,7 +199,7 @@ def run(config: Config, *, resume: bool = False) -> Path:
             folder,
             start,
             arranged,
-            reward(config, folder.path / "referee"),
+            scored,
             objective(config.stable),
             config.rl,
             config.hardware,
@@ -197,9 +212,16 @@ def run(config: Config, *, resume: bool = False) -> Path:
         )
     with stage(folder, "measurement"):
         measure(folder, _subjects(config, start, judge), preferences.held_out)
-    report = write_report(folder.path)
-    say(f"report: {report}")
-    return folder.path
+
+
+def _preferences(config: Config, folder: RunFolder) -> Preferences:
+    """What is trained and measured on, all of which fits the model's context; says what was left out."""
+    context = Context.of(config.model, config.rl.max_completion_length)
+    found = load(config.data, folder.path / "data", config.seed, context.faults)
+    if found.left_out:
+        write_atomic(folder.path / "left_out.jsonl", to_jsonl([asdict(fault) for fault in found.left_out]))
+    say(f"  {len(found.train)} preferences to train on, {len(found.held_out)} held out")
+    return found
 
 
 def works(config: Config) -> list[Work]:

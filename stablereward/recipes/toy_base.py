@@ -15,11 +15,12 @@ from stablereward.data.toy.pairs import scenes
 from stablereward.data.toy.scenes import Scene, draw
 from stablereward.data.toy.tasks import comparing, seeing
 from stablereward.errors import ConfigError
+from stablereward.lock import held
 from stablereward.objectives.objective import Loss
 from stablereward.policies.tiny import create
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.tree import EncodedPrompt, Group
-from stablereward.ranges import Count, Number, Share, require_ranges
+from stablereward.ranges import Count, Number, Proportion, require_ranges
 from stablereward.training.fit import fit
 from stablereward.training.optim import OptimConfig, adamw, learning_rate
 from stablereward.types import Prompt
@@ -39,7 +40,7 @@ class Config:
     pictures_per_batch: Count = 32
     tasks_per_picture: Count = 2
     num_pictures: Count = 10_000
-    comparing: Share = 0.5
+    comparing: Proportion = 0.5
     seed: Number = 0
     device: str | None = None
     optim: OptimConfig = field(
@@ -56,7 +57,12 @@ class Config:
 
 
 def run(config: Config) -> Path:
-    """Creates, trains and saves the model; returns its folder."""
+    """Creates, trains and saves the model; returns its folder. Raises ConfigError for a folder in use."""
+    with held(config.output):
+        return _run(config)
+
+
+def _run(config: Config) -> Path:
     if config.start is None:
         create(config.output, seed=config.seed)
     policy = TokenPolicy.load(config.start or config.output, device=config.device)

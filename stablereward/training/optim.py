@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import nn
 
-from stablereward.ranges import Decay, NotNegative, Positive, Range, Share, require_ranges
+from stablereward.ranges import Decay, NotNegative, Positive, Proportion, Range, require_ranges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +22,8 @@ class OptimConfig:
 
     learning_rate: Positive = 1e-6
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup: Share = 0.03
-    final: Share = 0.1
+    warmup: Proportion = 0.03
+    final: Proportion = 0.1
     betas: tuple[Decay, Decay] = (0.9, 0.95)
     weight_decay: NotNegative = 0.0
     max_grad_norm: Positive = 1.0

@@ -11,7 +11,7 @@ from stablereward.objectives.objective import Loss, Objective
 from stablereward.objectives.values import value_loss
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.tree import Group
-from stablereward.ranges import Count, NotNegative, Positive, Range, Share, require_ranges
+from stablereward.ranges import Count, NotNegative, Positive, Proportion, Range, require_ranges
 from stablereward.training.optim import OptimConfig
 
 
@@ -32,7 +32,7 @@ class RLConfig:
     temperature: Positive = 1.0
     top_p: Annotated[float, Range(0, 1, above=True)] = 1.0
     max_completion_length: Annotated[int, Range(1, 1_000_000)] = 1024
-    max_failure_rate: Share = 0.2
+    max_failure_rate: Proportion = 0.2
     max_concurrency: Count = 32
     token_budget: Count = 16_384
     value_coefficient: NotNegative = 0.5

@@ -62,6 +62,12 @@ def sft_batches(
         ]
 
 
+def lengths(policy: TokenPolicy, demonstrations: Sequence[Demonstration]) -> list[int]:
+    """Tokens of each demonstration with its prompt. Raises DataError for a prompt that cannot be encoded."""
+    policy.encode_all([demonstration.prompt for demonstration in demonstrations])
+    return [_group(policy, demonstration).num_tokens for demonstration in demonstrations]
+
+
 def sft_loss(policy: TokenPolicy, share: Share) -> Loss:
     """Mean negative log-likelihood of the demonstrations' tokens, end token included."""
     tree = policy.tree(share.groups)
