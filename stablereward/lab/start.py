@@ -198,7 +198,7 @@ class Start:
                 rows.append({"id": preference.id, "right": right / EASY_TRIES})
             write_atomic(path, to_jsonl(rows))
         kept = [row for _, row in read_jsonl(path)]
-        shares = [row.get("right") for row in kept if isinstance(row.get("right"), float)]
+        shares = [float(row["right"]) for row in kept if isinstance(row.get("right"), float)]
         if [row.get("id") for row in kept] != [one.id for one in train] or len(shares) != len(train):
             raise _damaged(path, "not the shares of this lab's preferences")
         return shares

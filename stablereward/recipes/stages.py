@@ -317,7 +317,7 @@ def _kept(
     """
     again = f"remove {path.name} and resume: it is made again"
     found: list[Found | None] = []
-    for where, row in read_jsonl(path):
+    for where, row in read_jsonl(path, again):
         value = row.get(name)
         right = type(value) is kind or (value is None and optional)
         if row.get("number") != len(found) or not right:

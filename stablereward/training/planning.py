@@ -13,7 +13,7 @@ from transformers import DynamicCache
 from stablereward.engines.prompt_cache import SharedCache, cache_name
 from stablereward.errors import ModelError
 from stablereward.policies.attention import arranged, arrangement_of
-from stablereward.policies.processor import load_processor
+from stablereward.policies.processor import UNREADABLE, cause, load_processor
 from stablereward.policies.scoring import KEPT, LOGITS, ChosenLogprobs
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.tree import EncodedPrompt, Group, Tree, tree_attention
@@ -109,8 +109,8 @@ def without_weights(folder: Path, config: Any) -> TokenPolicy:
     """The model on shapes alone: it encodes prompts with the model's own processor. Raises ModelError."""
     try:
         processor = load_processor(folder, config.model_type)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise ModelError(f"{folder}: no processor can be loaded: {str(error).splitlines()[0]}") from error
+    except UNREADABLE as error:
+        raise ModelError(f"{folder}: no processor can be loaded: {cause(error)}") from error
     return TokenPolicy(build(config), processor, folder)
 
 

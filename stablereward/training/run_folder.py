@@ -63,9 +63,9 @@ def to_jsonl(rows: Sequence[Mapping[str, Any]]) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
-def read_jsonl(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def read_jsonl(path: Path, remedy: str = REMOVE) -> Iterator[tuple[str, dict[str, Any]]]:
     """The objects in a file of a run, each with its place. Raises DataError for a line that is none."""
-    return ((where, row) for where, row, _ in _lines(path))
+    return ((where, row) for where, row, _ in _lines(path, remedy))
 
 
 class RunFolder:
@@ -279,7 +279,7 @@ def _before(path: Path, stage: str, update: int) -> Iterator[str]:
         yield line
 
 
-def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any], str]]:
+def _lines(path: Path, remedy: str = REMOVE) -> Iterator[tuple[str, dict[str, Any], str]]:
     with path.open("rb") as file:
         for number, content in enumerate(file, start=1):
             where = f"{path}:{number}"
@@ -287,9 +287,9 @@ def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any], str]]:
                 line = content.decode()
                 row = json.loads(line)
             except (ValueError, RecursionError):
-                raise DataError(f"{where}: not JSON, which a run writes; {REMOVE}") from None
+                raise DataError(f"{where}: not JSON, which a run writes; {remedy}") from None
             if not isinstance(row, dict):
-                raise DataError(f"{where}: not an object of JSON, which a run writes; {REMOVE}")
+                raise DataError(f"{where}: not an object of JSON, which a run writes; {remedy}")
             yield where, row, line
 
 
