@@ -359,6 +359,10 @@ def test_the_outcome_of_a_run_is_a_table(tmp_path: Path, capsys: pytest.CaptureF
         + "\n"
         + "".join(json.dumps({"event": "stage", "stage": s, "seconds": t}) + "\n" for s, t in timings)
     )
+    with (tmp_path / "timings.jsonl").open("a") as file:
+        file.write(
+            '{\n[1]\n{"event": "stage", "stage": "rl"}\n{"event": "stage", "stage": [], "seconds": 3}\n'
+        )
     (tmp_path / "report.html").touch()
     show_outcome(tmp_path)
     out = capsys.readouterr().out

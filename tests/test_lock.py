@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from stablereward.cli import main
 from stablereward.errors import ConfigError, StorageError
 from stablereward.lock import held
 
@@ -79,6 +80,29 @@ def test_of_many_at_once_one_at_a_time_is_in(tmp_path: Path) -> None:
     deadline = time.monotonic() + 60
     assert [process.wait(deadline - time.monotonic()) for process in running] == [0] * 4
     assert not (tmp_path / "run" / ".lock").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "folder"),
+    [
+        (["train", "r1_reward", "--tiny", "--set", "output=OUT"], ""),
+        (["train", "r1_reward", "--tiny", "--resume", "--set", "output=OUT"], ""),
+        (["train", "toy_base", "--set", "output=OUT"], ""),
+        (["demo", "--output", "OUT"], ""),
+        (["bench", "--benchmark", "toy", "--subset", "1", "--model", "toy", "--output", "OUT"], ""),
+        (["lab", "stability", "--fast", "--output", "OUT"], "stability"),
+    ],
+)
+def test_every_command_that_fills_a_folder_holds_it(
+    command: list[str], folder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with held(tmp_path / folder), pytest.raises(SystemExit) as end:
+        main([word.replace("OUT", str(tmp_path)) for word in command])
+    assert end.value.code == 2
+    assert "is at work here; wait until it ends or choose another output" in " ".join(
+        capsys.readouterr().err.split()
+    )
+    assert not list(tmp_path.rglob("*.*"))
 
 
 def test_a_place_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:

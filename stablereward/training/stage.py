@@ -118,8 +118,9 @@ class _Saved:
         self.run.rewind(self.stage, start)
         logged = self.run.logged(self.stage)
         if logged < start:
-            say(f"  metrics.jsonl: updates {logged + 1} to {start} of {self.stage} are missing")
-            self.run.event("metrics_missing", stage=self.stage, update=start, first=logged + 1)
+            reason = f"updates {logged + 1} to {start} of {self.stage} have no line in metrics.jsonl"
+            say(f"  {reason}")
+            self.run.event("metrics_missing", stage=self.stage, update=start, reason=reason)
         for reason in wrong:
             say(f"  {reason}; resuming after update {start}")
             self.run.event("checkpoint_unreadable", stage=self.stage, update=start, reason=reason)
