@@ -14,7 +14,7 @@ Status: toy-verified with `tiny()` (docs/log.md); the 7B settings are the paper'
 import math
 import os
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -216,8 +216,9 @@ def _stages(config: Config, folder: RunFolder) -> None:
 
 def _preferences(config: Config, folder: RunFolder) -> Preferences:
     """What is trained and measured on, all of which fits the model's context; says what was left out."""
-    context = Context.of(config.model, config.rl.max_completion_length)
-    found = load(config.data, folder.path / "data", config.seed, context.faults)
+    context = cache(lambda: Context.of(config.model, config.rl.max_completion_length))
+    look = lambda read: context().faults(read)  # noqa: E731
+    found = load(config.data, folder.path / "data", config.seed, look)
     if found.left_out:
         write_atomic(folder.path / "left_out.jsonl", to_jsonl([asdict(fault) for fault in found.left_out]))
     say(f"  {len(found.train)} preferences to train on, {len(found.held_out)} held out")
