@@ -1,8 +1,9 @@
 """Settings: a frozen dataclass, a YAML file and `--set a.b=c` become one checked instance, and back.
 
 A settings class is a frozen keyword-only dataclass whose fields are int, float, bool, str, Path,
-Literal, tuples of these, unions with None, or another settings class. Rules about values (a rate must
-be positive) belong in the class's `__post_init__`, which raises ConfigError.
+Literal, tuples of these, unions with None, or another settings class. A number's range belongs in its type
+(see `ranges`), rules between fields in the class's `__post_init__`. Both raise ConfigError with a message
+that begins with the name of the field, before which `resolve` puts the names of its groups.
 """
 
 import dataclasses
@@ -19,6 +20,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from stablereward.errors import ConfigError
+from stablereward.ranges import ranges
 
 Settings = TypeVar("Settings")
 
@@ -69,8 +71,8 @@ def resolve(
 ) -> Settings:
     """Defaults of `cls`, or the settings of `base`, then the YAML `file`, then each `a.b=c` in turn.
 
-    Raises ConfigError for an unknown name, a wrong type, a missing required setting or a file that
-    cannot be read.
+    Raises ConfigError for an unknown name, a wrong type, a value out of its range, a missing required
+    setting or a file that cannot be read.
     """
     values: dict[str, Any] = {}
     if file is not None:
@@ -82,7 +84,25 @@ def resolve(
 
 def dump(config: Any) -> str:
     """The settings as YAML; `resolve` turns it back into an equal instance."""
-    return yaml.dump(_plain(config), Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return _yaml(_plain(config))
+
+
+def dump_with_ranges(config: Any) -> str:
+    """`dump` with the range of every number in a comment beside it."""
+    return "".join(f"{line}\n" for line in _commented(config))
+
+
+def flat(text: str, where: str) -> dict[str, Any]:
+    """The values of a dump by their dotted names. Raises ConfigError where it cannot be read."""
+
+    def leaves(tree: Mapping[Any, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+        for key, value in tree.items():
+            if isinstance(value, Mapping):
+                yield from leaves(value, f"{prefix}{key}.")
+            else:
+                yield f"{prefix}{key}", value
+
+    return dict(leaves(_tree(text.encode(), where), ""))
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -99,6 +119,10 @@ def _read(file: Path) -> Mapping[Any, Any]:
             content = stream.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read ({error.strerror}); check the path") from None
+    return _tree(content, str(file))
+
+
+def _tree(content: bytes, file: str) -> Mapping[Any, Any]:
     if len(content) > MAX_FILE_BYTES:
         raise ConfigError(f"{file}: larger than {MAX_FILE_BYTES // 1024} KiB; this is not a settings file")
     try:
@@ -154,6 +178,9 @@ def _typed(value: Any, hint: Any, name: str, where: str) -> Any:
     candidates = [value.value, value.text] if isinstance(value, _Raw) else [value]
     problem = ""
     for candidate in candidates:
+        if candidate == "" and Path in (hint, *get_args(hint)):  # it would be the folder one is in
+            problem = "should be a path, not ''"
+            continue
         try:
             # Strict JSON rules are the wanted ones: no bool for int and no text for numbers, but a list
             # for a tuple and text for a Path.
@@ -178,13 +205,34 @@ def _build(cls: type[Settings], values: Mapping[str, Any], base: Any, prefix: st
             name = f"{prefix}{field.name}"
             raise ConfigError(f"{name} has no value; add it to the settings file or --set {name}=…")
         arguments[field.name] = value
-    return cls(**arguments)
+    try:
+        return cls(**arguments)
+    except ConfigError as error:
+        raise ConfigError(f"{prefix}{error}") from None
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
     if field.default_factory is not dataclasses.MISSING:
         return field.default_factory()
     return field.default
+
+
+def _yaml(value: Any) -> str:
+    text: str = yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return text
+
+
+def _commented(config: Any) -> Iterator[str]:
+    stated = ranges(type(config))
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            first, rest = f"{field.name}:", list(_commented(value))
+            rest = [f"  {line}" for line in rest]
+        else:
+            first, *rest = _yaml({field.name: _plain(value)})[:-1].split("\n")
+        yield f"{first}  # {stated[field.name]}" if field.name in stated else first
+        yield from rest
 
 
 def _plain(value: Any) -> Any:

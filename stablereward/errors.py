@@ -22,6 +22,10 @@ class DataError(StableRewardError):
     exit_code = 3
 
 
+class TooLongError(DataError):
+    """A prompt does not fit the model's context."""
+
+
 class ModelError(StableRewardError):
     """A model folder cannot be loaded, or the model cannot do what is asked."""
 

@@ -25,7 +25,8 @@ class Preference:
     """A question with N responses and, where known, which of them people prefer.
 
     `ranks[i]` is the rank of `responses[i]`, 0 the best; equal ranks are ties; None is unlabelled.
-    `images` are shown before the text; the frames of a video are images in time order.
+    `images` are shown before the text; the frames of a video are images in time order. `where` is the row
+    it was read from, as file and line; it says nothing of what the preference is.
     """
 
     question: str
@@ -35,6 +36,12 @@ class Preference:
     id: str = ""
     category: str = ""
     extra: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    where: str = field(default="", compare=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        """What a message calls it: its row, or its id where it is from no file."""
+        return self.where or f"preference {self.id!r}"
 
     @property
     def best(self) -> int | None:

@@ -182,16 +182,37 @@ def test_a_run_is_neither_overwritten_nor_written_where_it_cannot_be(
     assert code == 7 and "cannot be written" in one_line(errors)
 
 
+@pytest.mark.parametrize(
+    ("ask", "says"),
+    [
+        (
+            lambda: torch.empty(10**15),
+            "out of memory: can't allocate memory: you tried to allocate 4000000000000000 b",
+        ),
+        (lambda: bytearray(10**15), "out of memory; `stablereward doctor`"),
+        (
+            lambda: raises(torch.OutOfMemoryError("CUDA out of memory. Tried.\nGPU 0 has …")),
+            "CUDA out of memory; `",
+        ),
+    ],
+)
 def test_memory_that_is_not_there_is_one_line(
-    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ask: Callable[[], object], says: str, command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def too_large(config: toy_base.Config) -> Path:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 80 GiB.\nGPU 0 has …")
-
-    monkeypatch.setattr(toy_base, "run", too_large)
+    monkeypatch.setattr(toy_base, "run", lambda config: ask())
     code, _, errors = command("train", "toy_base", "--set", f"output={tmp_path}")
     assert code == 4
-    assert one_line(errors).startswith("CUDA out of memory; `stablereward doctor`")
+    assert one_line(errors).startswith(says)
+
+
+def raises(error: Exception) -> None:
+    raise error
+
+
+def test_another_error_stays_what_it_is(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(toy_base, "run", lambda config: raises(RuntimeError("shapes differ")))
+    with pytest.raises(RuntimeError, match="shapes differ"):
+        command("train", "toy_base")
 
 
 def test_a_report_is_written_and_its_path_said(command: Command, tmp_path: Path) -> None:
@@ -213,6 +234,10 @@ def test_the_outcome_of_a_run_is_a_table(tmp_path: Path, capsys: pytest.CaptureF
         + "\n"
         + "".join(json.dumps({"event": "stage", "stage": s, "seconds": t}) + "\n" for s, t in timings)
     )
+    with (tmp_path / "timings.jsonl").open("a") as file:
+        file.write(
+            '{\n[1]\n{"event": "stage", "stage": "rl"}\n{"event": "stage", "stage": [], "seconds": 3}\n'
+        )
     (tmp_path / "report.html").touch()
     show_outcome(tmp_path)
     out = capsys.readouterr().out

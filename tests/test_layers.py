@@ -7,7 +7,7 @@ import pytest
 from source import MODULES, PACKAGE, imports
 
 LAYERS = (
-    {"types", "errors", "config"},
+    {"types", "errors", "ranges", "config", "lock"},
     {"objectives"},
     {"data", "policies", "engines"},
     {"judges", "rewards"},

@@ -35,13 +35,23 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         app(arguments, prog_name="stablereward")
     except StableRewardError as error:
         _fail(error)
-    except RuntimeError as error:
-        # By name: importing torch to name its class would cost every command a second.
-        if type(error).__name__ != "OutOfMemoryError":
+    except (MemoryError, RuntimeError) as error:
+        if not (cause := _memory_is_full(error)):
             raise
-        cause = str(error).partition(". ")[0]
         _fail(ModelError(f"{cause}; `stablereward doctor` shows what fits on this machine"))
     sys.exit(0)
+
+
+def _memory_is_full(error: Exception) -> str:
+    """What a GPU, torch on a CPU or Python says of it; empty where the error is another."""
+    text = str(error)
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    # By name: importing torch to name its class would cost every command a second.
+    if type(error).__name__ == "OutOfMemoryError":
+        return text.partition(". ")[0]
+    wanted = text.partition("DefaultCPUAllocator: ")[2].partition(". ")[0]
+    return f"out of memory: {wanted}" if wanted else ""
 
 
 def _fail(error: StableRewardError) -> NoReturn:

@@ -82,6 +82,7 @@ def bench(
 ) -> None:
     """Measure a judge, with the controls beside it. The same command goes on where it was interrupted."""
     from stablereward.evaluation.bench import keep_settings
+    from stablereward.lock import held
 
     if (model is None) == (server is None):
         raise ConfigError("who should judge? give either --model or --server")
@@ -93,12 +94,13 @@ def bench(
         "server_extra": server_extra or None, "votes": votes, "orders": orders.value, "seed": seed,
         "stand_in_images": stand_in_images, "max_completion_length": max_completion_length,
     }  # fmt: skip
-    keep_settings(folder / "rows.jsonl", settings)
     choice = ServerChoice(
         url=server, model=server_model, api_key_env=api_key_env, extra=server_extra, timeout=timeout
     )
-    judge = chosen_judge(model, device, choice, sampling(votes, max_completion_length, seed))
-    _measure(judge, name, pairs, folder, votes, orders, seed)
+    with held(folder):
+        keep_settings(folder / "rows.jsonl", settings)
+        judge = chosen_judge(model, device, choice, sampling(votes, max_completion_length, seed))
+        _measure(judge, name, pairs, folder, votes, orders, seed)
 
 
 def _measure(

@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
+
+from stablereward.report.files import objects
+from stablereward.report.quantities import is_number
 
 
 def show_outcome(folder: Path) -> None:
@@ -49,10 +51,10 @@ def _percent(share: float | None) -> str:
 
 def _stages(path: Path) -> Table:
     seconds: dict[str, float] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        row: dict[str, Any] = json.loads(line)
-        if row.get("event") == "stage":
-            seconds[row["stage"]] = seconds.get(row["stage"], 0.0) + row["seconds"]
+    for _, row in objects(path, []):  # the report says what cannot be read
+        stage, spent = row.get("stage"), row.get("seconds")
+        if row.get("event") == "stage" and isinstance(stage, str) and is_number(spent):
+            seconds[stage] = seconds.get(stage, 0.0) + spent
     table = Table("stage", box=None, pad_edge=False)
     table.add_column("seconds", justify="right")
     for stage, spent in seconds.items():

@@ -1,7 +1,6 @@
 """`stablereward doctor --plan`: whether a run fits before it starts, and what to change where it does not."""
 
 from collections.abc import Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +12,7 @@ from stablereward.cli.recipes import load
 from stablereward.config import resolve
 from stablereward.errors import ConfigError, StableRewardError
 from stablereward.training.outline import read_config
-from stablereward.training.planning import Length, Needs, Shapes, longest, needs
+from stablereward.training.planning import Length, Needs, Shapes, longest, needs, without_weights
 
 LOOKED_AT = 64
 """Preferences whose prompts are encoded to find the longest."""
@@ -163,23 +162,19 @@ def _candidates(config: Any) -> Iterator[list[str]]:
 
 def _prompt(config: Any, folder: Path, model: Any) -> tuple[Length, str]:
     """The longest prompt of the run's data, or an assumed one, and where it is from."""
-    from stablereward.data.preferences import read_preferences
     from stablereward.data.prompts import r1_reward
-    from stablereward.data.toy.pairs import pairs
+    from stablereward.recipes.context import Context
+    from stablereward.recipes.sources import first
 
     data = config.data
     if not (folder / "tokenizer_config.json").exists():
         return _assumed(model), "assumed: the model's folder has no tokenizer"
-    if data.toy is not None:
-        shown = [pair.preference() for pair in pairs(min(LOOKED_AT, data.toy.num_train), seed=config.seed)]
-    elif data.train is not None:
-        shown = list(
-            islice(read_preferences(data.train, format=data.format, images_root=data.images_root), LOOKED_AT)
-        )
-    else:
+    if data.toy is None and data.train is None:
         return _assumed(model), "assumed: no data is named"
+    policy = without_weights(folder, model)
+    shown = first(data, LOOKED_AT, config.seed, Context(policy, config.rl.max_completion_length).faults)
     prompts = [r1_reward(preference) for preference in shown]
-    return longest(folder, model, prompts), f"the longest of the first {len(prompts)}"
+    return longest(policy, prompts), f"the longest of the first {len(prompts)}"
 
 
 def _assumed(model: Any) -> Length:

@@ -8,7 +8,7 @@ import typer
 
 from stablereward.cli.outcome import show_outcome
 from stablereward.cli.recipes import load
-from stablereward.config import dump, resolve
+from stablereward.config import dump_with_ranges, resolve
 from stablereward.errors import ConfigError
 from stablereward.training.progress import say
 
@@ -23,7 +23,9 @@ def train(
         bool, typer.Option("--tiny", help="Start from the small form: minutes on a CPU.")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the settings and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the settings, with the range of every number, and stop.")
+    ] = False,
 ) -> None:
     """Train by a recipe. Without settings, they are the paper's."""
     module = load(recipe)
@@ -32,7 +34,7 @@ def train(
     base = module.tiny() if tiny else None
     resolved: Any = resolve(module.Config, config, settings or (), base=base)
     if dry_run:
-        print(dump(resolved), end="")
+        print(dump_with_ranges(resolved), end="")
         return
     from stablereward.cli.plan import warning
 

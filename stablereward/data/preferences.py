@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib import import_module
 from itertools import islice
@@ -22,6 +23,15 @@ MAX_ARRAY_BYTES = 512 * 1024 * 1024
 
 _LINES = frozenset({".jsonl", ".ndjson"})
 _NumberedRow = tuple[str, object]
+"""A row's place, and what is there; or the DataError that says why nothing can be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A row that cannot be read; the error's message begins with its place."""
+
+    where: str
+    error: DataError
 
 
 def read_preferences(
@@ -41,6 +51,23 @@ def read_preferences(
     Raises ConfigError for an unknown format, and DataError naming the file, the line and the field for a
     file or a row that cannot be read.
     """
+    return _readable(
+        read_rows(path, format=format, limit=limit, images_root=images_root, require_images=require_images)
+    )
+
+
+def read_rows(
+    path: Path,
+    *,
+    format: str | None = None,
+    limit: int | None = None,
+    images_root: Path | None = None,
+    require_images: bool = True,
+) -> Iterator["Preference | Unreadable"]:
+    """`read_preferences` with what is wrong with a row in its place, where the rows after it can be read.
+
+    Raises ConfigError and DataError for what is no matter of one row, such as a file that is not there.
+    """
     if format is not None and format not in FORMATS:
         nearest = get_close_matches(format, FORMATS, n=1, cutoff=0.0)[0]
         raise ConfigError(f"there is no format {format!r}; did you mean {nearest}? ({', '.join(FORMATS)})")
@@ -50,6 +77,13 @@ def read_preferences(
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     rows = islice(_rows(path), limit)
     return _preferences(rows, path, None if format is None else FORMATS[format], images_root, require_images)
+
+
+def _readable(rows: Iterable[Preference | Unreadable]) -> Iterator[Preference]:
+    for row in rows:
+        if isinstance(row, Unreadable):
+            raise row.error
+        yield row
 
 
 def write_preferences(path: Path, preferences: Iterable[Preference]) -> None:
@@ -76,19 +110,29 @@ def _preferences(
     reader: Format | None,
     images_root: Path | None,
     require_images: bool,
-) -> Iterator[Preference]:
+) -> Iterator[Preference | Unreadable]:
     for where, row in rows:
-        if not isinstance(row, Mapping):
-            raise DataError(f"{where}: a row is {type(row).__name__}; write one JSON object per row")
-        reader = reader or _detect(row, where)
         try:
-            preference = reader.read(row, where, images_root or path.parent)
-        except RecursionError:
-            raise DataError(f"{where}: the row is nested too deeply; flatten it") from None
-        if require_images:
-            for image in preference.images:
-                _require(image, where)
-        yield preference
+            if isinstance(row, DataError):
+                raise row
+            if not isinstance(row, Mapping):
+                raise DataError(f"{where}: a row is {type(row).__name__}; write one JSON object per row")
+            reader = reader or _detect(row, where)
+            preference = _preference(reader, row, where, images_root or path.parent)
+            if require_images:
+                for image in preference.images:
+                    _require(image, where)
+        except DataError as error:
+            yield Unreadable(where, error)
+        else:
+            yield preference
+
+
+def _preference(reader: Format, row: Mapping[str, object], where: str, folder: Path) -> Preference:
+    try:
+        return replace(reader.read(row, where, folder), where=where)
+    except RecursionError:
+        raise DataError(f"{where}: the row is nested too deeply; flatten it") from None
 
 
 def _detect(row: Mapping[str, object], where: str) -> Format:
@@ -131,9 +175,14 @@ def _json_lines(path: Path) -> Iterator[_NumberedRow]:
             where = f"{path}:{number}"
             if len(line) > MAX_ROW_BYTES:
                 limit = f"{MAX_ROW_BYTES // 1024**2} MiB"
-                raise DataError(f"{where}: row longer than {limit}; keep images in files of their own")
-            if line.strip():
-                yield where, _json(line, where)
+                yield (
+                    where,
+                    DataError(f"{where}: row longer than {limit}; keep images in files of their own"),
+                )
+                while line and not line.endswith(b"\n"):
+                    line = stream.readline(MAX_ROW_BYTES)
+            elif line.strip():
+                yield where, _json_or_error(line, where)
 
 
 def _json_array(path: Path) -> Iterator[_NumberedRow]:
@@ -159,6 +208,13 @@ def _json(content: bytes, where: str) -> object:
         raise DataError(f"{where}: not JSON ({error.msg} at column {error.colno}); correct it") from None
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: JSON that cannot be read ({str(error)[:80]}); correct it") from None
+
+
+def _json_or_error(content: bytes, where: str) -> object:
+    try:
+        return _json(content, where)
+    except DataError as error:
+        return error
 
 
 def _parquet_rows(path: Path) -> Iterator[_NumberedRow]:

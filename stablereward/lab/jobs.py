@@ -6,6 +6,7 @@ from pathlib import Path
 
 from stablereward.config import dump
 from stablereward.lab.regimes import CALM, NOISE_FLIPS, NOISE_SEEDS, NOISE_WEIGHTS, Regime
+from stablereward.ranges import NotNegative, Number, Proportion, require_ranges
 
 WEIGHT = 0.5
 """The paper's weight of the consistency reward."""
@@ -20,9 +21,12 @@ class Job:
 
     regime: Regime
     arm: str
-    seed: int
-    flip: float = 0.0
-    consistency_weight: float = WEIGHT
+    seed: Number
+    flip: Proportion = 0.0
+    consistency_weight: NotNegative = WEIGHT
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
 
     @property
     def in_ablation(self) -> bool:
@@ -40,7 +44,7 @@ class Job:
 def is_current(folder: Path, job: Job) -> bool:
     """Whether what is in the folder was made with these very settings."""
     kept = folder / "config.yaml"
-    return kept.is_file() and kept.read_text(encoding="utf-8") == dump(job)
+    return kept.is_file() and kept.read_bytes() == dump(job).encode()
 
 
 def ablation(arms: Iterable[str], regimes: Sequence[Regime], seeds: int) -> list[Job]:

@@ -24,6 +24,7 @@ from stablereward.lab.jobs import Job
 from stablereward.lab.noise import Flipped
 from stablereward.lab.outcome import Outcome, Watch
 from stablereward.lab.start import Start, in_order_of
+from stablereward.lock import held
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.value_head import add_value_head
 from stablereward.recipes.stages import load_policy
@@ -132,4 +133,5 @@ def _train(
 if __name__ == "__main__":
     torch.set_num_threads(1)
     lab, folder = (Path(argument) for argument in sys.argv[1:])
-    perform(Start(lab), folder, resolve(Job, folder / "config.yaml"))
+    with held(folder):
+        perform(Start(lab), folder, resolve(Job, folder / "config.yaml"))

@@ -13,6 +13,7 @@ from stablereward.config import dump
 from stablereward.lab import outcome
 from stablereward.lab.jobs import Job, is_current
 from stablereward.lab.outcome import Outcome
+from stablereward.lock import held
 from stablereward.training.progress import say
 from stablereward.training.run_folder import write_atomic, writing
 
@@ -60,10 +61,11 @@ def _known(lab: Path, job: Job) -> Outcome | None:
 
 
 def _begin(lab: Path, job: Job) -> subprocess.Popen[bytes]:
-    """Starts a run in a cleared folder."""
+    """Starts a run in a cleared folder. Raises ConfigError where an earlier lab's run is not over yet."""
     folder = lab / job.name
-    with writing(folder):
+    with held(folder):
         shutil.rmtree(folder, ignore_errors=True)
+    with writing(folder):
         write_atomic(folder / "config.yaml", dump(job))
         with (folder / LOG).open("wb") as log:
             return subprocess.Popen(  # noqa: S603 - this very Python with two paths

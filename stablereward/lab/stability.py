@@ -24,6 +24,7 @@ from stablereward.lab.runs import run_all
 from stablereward.lab.start import Setup, Start
 from stablereward.lab.study import CALM, Study
 from stablereward.lab.tables import to_json, to_markdown
+from stablereward.lock import held
 from stablereward.training.progress import say
 from stablereward.training.run_folder import write_atomic
 
@@ -87,7 +88,11 @@ def run(output: Path, chosen: Plan, *, processes: int | None = None, docs: Path 
     With `docs` Markdown and JSON are written to that folder too. Raises any StableRewardError; what was
     made stays, and the same call goes on from there.
     """
-    lab = output / "stability"
+    with held(output / "stability"):
+        return _run(output / "stability", chosen, processes, docs)
+
+
+def _run(lab: Path, chosen: Plan, processes: int | None, docs: Path | None) -> Written:
     Start(lab).prepare(chosen.setup, list(chosen.regimes))
     say(f"{len(chosen.jobs)} runs …")
     found = run_all(lab, chosen.jobs, processes or os.cpu_count() or 1)

@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from stablereward.config import dump, resolve
 from stablereward.data.parsing import verdict
 from stablereward.data.prompts import r1_reward as prompt_of
@@ -34,7 +36,7 @@ from stablereward.recipes.stages import (
     reinforce,
     stage,
 )
-from stablereward.training.run_folder import RunFolder, to_jsonl, write_atomic
+from stablereward.training.run_folder import RunFolder, read_jsonl, to_jsonl, write_atomic
 from stablereward.types import Failure, Preference, Row
 
 EASY_TRIES = 8
@@ -88,8 +90,8 @@ class Start:
 
         Raises ConfigError where the folder was started with another setup.
         """
-        self.run.open(dump(setup), resume=(self.run.path / "config.yaml").exists())
-        with stage(self.run, "start"):
+        resume = (self.run.path / "config.yaml").exists()
+        with self.run.running(dump(setup), resume=resume), stage(self.run, "start"):
             self.preferences()
             for regime in regimes:
                 self.prompts(regime)
@@ -143,8 +145,10 @@ class Start:
             policy = load_policy(self.judge(regime), self.recipe.hardware, None)
             found = summarise(self.judged(policy), judge="start")
             write_atomic(path, json.dumps(asdict(found)) + "\n")
-        kept = json.loads(path.read_text(encoding="utf-8"))
-        return Summary(**{**kept, "interval": tuple(kept["interval"])})
+        try:
+            return TypeAdapter(Summary).validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise _damaged(path, error.errors()[0]["msg"]) from None
 
     def judged(self, policy: TokenPolicy) -> list[Row]:
         """Greedy verdicts of a policy on the held-out pairs in both orders."""
@@ -193,7 +197,15 @@ class Start:
                 right = sum(_is_right(text, preference) for text in texts)
                 rows.append({"id": preference.id, "right": right / EASY_TRIES})
             write_atomic(path, to_jsonl(rows))
-        return [json.loads(line)["right"] for line in path.read_text(encoding="utf-8").splitlines()]
+        kept = [row for _, row in read_jsonl(path)]
+        shares = [float(row["right"]) for row in kept if isinstance(row.get("right"), float)]
+        if [row.get("id") for row in kept] != [one.id for one in train] or len(shares) != len(train):
+            raise _damaged(path, "not the shares of this lab's preferences")
+        return shares
+
+
+def _damaged(path: Path, reason: str) -> DataError:
+    return DataError(f"{path}: damaged ({reason}); remove the file and give the same command again")
 
 
 def _tag(regime: Regime) -> str:

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from stablereward.data.images import load_image
-from stablereward.errors import DataError, ModelError
+from stablereward.errors import DataError, ModelError, TooLongError
 from stablereward.policies.chat_template import opened_by
 from stablereward.policies.pixels import AS_BYTES, PIXELS, ByteTable, Media, PackedMedia
 from stablereward.policies.tree import EncodedPrompt
@@ -97,7 +97,7 @@ class Encoder:
             prompts, texts, (r[m] for r, m in zip(rows, mask, strict=True)), media, strict=True
         ):
             if len(ids_P) >= self.max_context:
-                raise DataError(
+                raise TooLongError(
                     f"{_where(prompt)}: the prompt has {len(ids_P)} tokens, the model's context is "
                     f"{self.max_context}; shorten it or lower the image size"
                 )
@@ -176,4 +176,4 @@ def _split(inputs: Media, num_images: Sequence[int]) -> list[Media]:
 
 def _where(prompt: Prompt) -> str:
     preference = prompt.preference
-    return f"preference {preference.id!r}" if preference is not None and preference.id else "prompt"
+    return preference.name if preference is not None and (preference.where or preference.id) else "prompt"

@@ -8,12 +8,18 @@ same pixels on every machine.
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from transformers import AutoProcessor, AutoTokenizer
 from transformers.models.qwen2_5_vl.processing_qwen2_5_vl import Qwen2_5_VLProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from transformers.models.qwen3_vl.processing_qwen3_vl import Qwen3VLProcessor
 
 from stablereward.policies.chat_template import find_template
+
+UNREADABLE = (
+    OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError, SafetensorError,
+)  # fmt: skip
+"""What transformers raises for a model folder whose files are missing, damaged or of another kind."""
 
 
 class ImageOnlyQwen2_5VLProcessor(Qwen2_5_VLProcessor):  # type: ignore[misc]
@@ -41,10 +47,15 @@ IMAGE_ONLY = {
 }
 
 
+def cause(error: Exception) -> str:
+    """The first line of what an error says, or its kind where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def load_processor(folder: Path, model_type: str, *, trust_remote_code: bool = False) -> Any:
     """The processor of a model folder, with its chat template; text models get their tokenizer alone.
 
-    Raises OSError or ValueError as transformers does, for the caller to word, and ModelError where the
+    Raises one of `UNREADABLE` as transformers does, for the caller to word, and ModelError where the
     template's date cannot be pinned.
     """
     processor = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)

@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 from pydantic import BaseModel, ValidationError
-from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 from stablereward.errors import ModelError
 from stablereward.policies.chat_template import find_template
+from stablereward.policies.processor import UNREADABLE, cause
 from stablereward.policies.shipped import model_folder
 from stablereward.policies.token import device_named, number_named
 from stablereward.policies.vocabulary import control_tokens_of, without_tokens
@@ -96,9 +96,8 @@ class RewardModel:
             )
             tokenizer = AutoTokenizer.from_pretrained(folder, **trust)
             tokenizer.chat_template = find_template(folder, tokenizer)
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-            cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise ModelError(f"{folder}: cannot be loaded as a reward model: {cause}") from error
+        except UNREADABLE as error:
+            raise ModelError(f"{folder}: cannot be loaded as a reward model: {cause(error)}") from error
         if found["missing_keys"]:
             missing = sorted(found["missing_keys"])
             raise ModelError(f"{folder}: {len(missing)} weights are not in the files, such as {missing[0]}")

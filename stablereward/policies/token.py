@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
@@ -22,7 +21,7 @@ from stablereward.policies.dropout import without_dropout
 from stablereward.policies.encoding import Encoder
 from stablereward.policies.host_memory import keep_freed_memory
 from stablereward.policies.merging import merged_weights
-from stablereward.policies.processor import load_processor
+from stablereward.policies.processor import UNREADABLE, cause, load_processor
 from stablereward.policies.saving import make_portable
 from stablereward.policies.scoring import ChosenLogprobs, log_distribution
 from stablereward.policies.shipped import model_folder
@@ -138,9 +137,8 @@ class TokenPolicy(nn.Module):
                 output_loading_info=True,
             )
             processor = load_processor(folder, config.model_type, trust_remote_code=trust_remote_code)
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-            cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise ModelError(f"{folder}: cannot be loaded as a model: {cause}") from error
+        except UNREADABLE as error:
+            raise ModelError(f"{folder}: cannot be loaded as a model: {cause(error)}") from error
         if found["missing_keys"]:
             missing = sorted(found["missing_keys"])
             raise ModelError(f"{folder}: {len(missing)} weights are not in the files, such as {missing[0]}")

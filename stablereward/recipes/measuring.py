@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from stablereward.engines.hf import HFEngine
+from stablereward.errors import DataError
 from stablereward.evaluation import rows as row_files
 from stablereward.evaluation.evaluate import at_votes, evaluate
 from stablereward.evaluation.metrics import by_category, summarise
@@ -81,7 +82,7 @@ def measure(
 def _rows(run: RunFolder, subject: Subject, preferences: Sequence[Preference], votes: int) -> list[Row]:
     path = run.path / "judgements" / row_files.file_name(subject.name, votes)
     if path.exists():
-        return row_files.read(path)
+        return _judged_before(path, preferences, votes)
     with writing(path):
         path.parent.mkdir(exist_ok=True)
     title = subject.name if votes == 1 else f"{subject.name}, {votes} votes"
@@ -98,6 +99,21 @@ def _rows(run: RunFolder, subject: Subject, preferences: Sequence[Preference], v
     row_files.append(done, partial)
     partial.replace(path)
     return done
+
+
+def _judged_before(path: Path, preferences: Sequence[Preference], votes: int) -> list[Row]:
+    """The rows in the file. Raises DataError where they are not those of these preferences."""
+    rows = row_files.read(path)
+    if [_content(row) for row in rows] != [(one.id, one.best, [votes, votes]) for one in preferences]:
+        raise DataError(
+            f"{path}: not what was heard of these {len(preferences)} preferences; remove the file and resume"
+        )
+    return rows
+
+
+def _content(row: Row) -> tuple[str, int, list[int]]:
+    """The row's id, its label and how many opinions each order has."""
+    return row.id, row.best, [len(one.judgements) + len(one.failures) for one in row.votes]
 
 
 def _with_shuffled_images(preferences: Sequence[Preference]) -> list[Preference]:

@@ -13,10 +13,10 @@ Status: toy-verified with `tiny()` (docs/log.md); the 7B settings are the paper'
 
 import math
 import os
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import asdict, dataclass, field
+from functools import cache, partial
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from stablereward.config import dump
 from stablereward.data.toy.analyses import looks
@@ -30,9 +30,11 @@ from stablereward.objectives.advantages import released_filter, sigma_filter, wi
 from stablereward.objectives.named import stable_reinforce
 from stablereward.objectives.objective import Objective
 from stablereward.objectives.ratios import pre_clipped_ratio, token_ratio
+from stablereward.policies.token import device_named
+from stablereward.ranges import Count, NotNegative, Number, Positive, Range, require_ranges
+from stablereward.recipes.context import Context
 from stablereward.recipes.measuring import Judges, Subject, measure
-from stablereward.recipes.possible import require_counts, require_positive, require_shares
-from stablereward.recipes.sources import Data, Toy, load, toy_annotator
+from stablereward.recipes.sources import Data, Preferences, Toy, load, toy_annotator
 from stablereward.recipes.stages import (
     Difficulty,
     Hardware,
@@ -57,7 +59,7 @@ from stablereward.training.planning import Drawing, Update, Work
 from stablereward.training.progress import say
 from stablereward.training.protection import Protection
 from stablereward.training.rl import RLConfig, require_trainable
-from stablereward.training.run_folder import RunFolder
+from stablereward.training.run_folder import RunFolder, to_jsonl, write_atomic
 from stablereward.training.sft import SFTConfig
 
 
@@ -72,8 +74,11 @@ class Server:
     model: str
     api_key_env: str = ""
     extra: tuple[str, ...] = ()
-    max_concurrency: int = 8
-    timeout: float = 60.0
+    max_concurrency: Count = 8
+    timeout: Positive = 60.0
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,13 +90,20 @@ class Stable:
     """
 
     preclip: bool = True
-    delta_min: float = 1e-3
-    delta_max: float = 1e3
+    delta_min: Annotated[float, Range(0, 1, above=True)] = 1e-3
+    delta_max: Annotated[float, Range(1)] = 1e3
     filter: Literal["paper", "released", "winsorise", "none"] = "paper"
-    sigmas: float = 3.0
-    epsilon: float = 0.2
-    dual_clip: float | None = None
-    beta: float = 0.0
+    sigmas: Positive = 3.0
+    epsilon: Positive = 0.2
+    dual_clip: Annotated[float, Range(1, above=True)] | None = None
+    beta: NotNegative = 0.0
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
+        if self.dual_clip is not None and self.dual_clip <= 1 + self.epsilon:
+            raise ConfigError(
+                f"dual_clip is {self.dual_clip}; it must be above 1 + epsilon = {1 + self.epsilon}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,10 +124,19 @@ class Config:
     rl: RLConfig = field(default_factory=RLConfig)
     stable: Stable = field(default_factory=Stable)
     lora: Lora | None = None
-    votes: tuple[int, ...] = (1, 5, 15)
+    votes: tuple[Count, ...] = (1, 5, 15)
     hardware: Hardware = field(default_factory=Hardware)
     protection: Protection = field(default_factory=Protection)
-    seed: int = 0
+    seed: Number = 0
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
+        if not self.votes:
+            raise ConfigError("votes must have at least one number, such as [1]")
+        if not self.model:
+            raise ConfigError("model must be a folder or a name, not empty")
+        require_whole_batches(self.hardware, self.rl)
+        require_trainable(objective(self.stable), self.rl)
 
 
 def tiny() -> Config:
@@ -149,23 +170,33 @@ def run(config: Config, *, resume: bool = False) -> Path:
     The folder gets the judge (`judge/`), `results.json` and `report.html`. Raises any
     StableRewardError; what was computed stays, and `resume` goes on from there.
     """
-    _require_possible(config)
-    require_whole_batches(config.hardware, config.rl)
-    require_trainable(objective(config.stable), config.rl)
     folder = RunFolder(config.output)
-    folder.open(dump(config), resume=resume)
-    keep_machine(folder.path, "r1_reward")
+    with folder.running(dump(config), resume=resume):
+        keep_machine(folder.path, "r1_reward")
+        _stages(config, folder)
+        say(f"report: {write_report(folder.path, tell=say)}")
+    return folder.path
+
+
+def _stages(config: Config, folder: RunFolder) -> None:
+    device_named(config.hardware.device)
+    annotator, scored = _annotator(config, folder), reward(config, folder.path / "referee")
     with stage(folder, "data"):
-        preferences = load(config.data, folder.path / "data", config.seed)
-        say(f"  {len(preferences.train)} preferences to train on, {len(preferences.held_out)} held out")
+        preferences = _preferences(config, folder)
     start: str | Path = config.model
-    annotator = _annotator(config, folder)
     if annotator is not None:
         with stage(folder, "annotation"):
             shown = demonstrations(folder, preferences.train, annotator)
         with stage(folder, "cold_start"):
             start = cold_start(
-                folder, config.model, shown, config.cold_start, config.hardware, config.lora, config.seed
+                folder,
+                config.model,
+                shown,
+                config.cold_start,
+                config.hardware,
+                config.lora,
+                config.seed,
+                skip=config.data.skip,
             )
     with stage(folder, "difficulty"):
         arranged = arranged_by_difficulty(
@@ -176,7 +207,7 @@ def run(config: Config, *, resume: bool = False) -> Path:
             folder,
             start,
             arranged,
-            reward(config, folder.path / "referee"),
+            scored,
             objective(config.stable),
             config.rl,
             config.hardware,
@@ -189,9 +220,17 @@ def run(config: Config, *, resume: bool = False) -> Path:
         )
     with stage(folder, "measurement"):
         measure(folder, _subjects(config, start, judge), preferences.held_out)
-    report = write_report(folder.path, tell=say)
-    say(f"report: {report}")
-    return folder.path
+
+
+def _preferences(config: Config, folder: RunFolder) -> Preferences:
+    """What is trained and measured on, all of which fits the model's context; says what was left out."""
+    context = cache(lambda: Context.of(config.model, config.rl.max_completion_length))
+    look = lambda read: context().faults(read)  # noqa: E731
+    found = load(config.data, folder.path / "data", config.seed, look)
+    if found.left_out:
+        write_atomic(folder.path / "left_out.jsonl", to_jsonl([asdict(fault) for fault in found.left_out]))
+    say(f"  {len(found.train)} preferences to train on, {len(found.held_out)} held out")
+    return found
 
 
 def works(config: Config) -> list[Work]:
@@ -223,47 +262,6 @@ def works(config: Config) -> list[Work]:
         Work(name="measurement", drawing=Drawing(group=1, completion=length)),
     ]
     return [cold, *stages] if config.annotator or config.data.toy else stages
-
-
-def _require_possible(config: Config) -> None:
-    """Raises ConfigError for settings that would fail only after hours, or train nothing."""
-    rl, sft = config.rl, config.cold_start
-    require_counts(
-        {
-            "votes": min(config.votes, default=0),
-            "cold_start.batch_size": sft.batch_size,
-            "difficulty.num_tries": config.difficulty.num_tries,
-            "rl.num_updates": rl.num_updates,
-            "rl.prompts_per_batch": rl.prompts_per_batch,
-            "rl.num_generations": rl.num_generations,
-            "rl.updates_per_batch": rl.updates_per_batch,
-            "rl.num_iterations": rl.num_iterations,
-            "rl.max_completion_length": rl.max_completion_length,
-            "hardware.save_every": config.hardware.save_every,
-        }
-    )
-    require_shares(
-        {
-            "difficulty.easy_share": config.difficulty.easy_share,
-            "rl.max_failure_rate": rl.max_failure_rate,
-            "rl.optim.warmup": rl.optim.warmup,
-            "rl.optim.final": rl.optim.final,
-            "cold_start.optim.warmup": sft.optim.warmup,
-            "cold_start.optim.final": sft.optim.final,
-        }
-    )
-    require_positive(
-        {
-            "cold_start.epochs": sft.epochs,
-            "cold_start.optim.learning_rate": sft.optim.learning_rate,
-            "cold_start.optim.max_grad_norm": sft.optim.max_grad_norm,
-            "rl.optim.learning_rate": rl.optim.learning_rate,
-            "rl.optim.max_grad_norm": rl.optim.max_grad_norm,
-            "rl.temperature": rl.temperature,
-            "stable.sigmas": config.stable.sigmas,
-            "stable.epsilon": config.stable.epsilon,
-        }
-    )
 
 
 def objective(stable: Stable) -> Objective:

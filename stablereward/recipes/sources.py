@@ -1,15 +1,18 @@
 """Where a recipe's preferences come from: files, or the toy world written as files."""
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
-from stablereward.data.preferences import read_preferences
+from stablereward.data.preferences import read_rows
 from stablereward.data.toy.annotator import NoisyReader, ToyAnnotator
 from stablereward.data.toy.files import write_toy
 from stablereward.data.toy.pairs import pairs
 from stablereward.errors import ConfigError, DataError
+from stablereward.ranges import Count, Number, Proportion, require_ranges
+from stablereward.recipes.rows import Fault, Kind, require_skipped, sorted_out, tell
 from stablereward.types import Preference
 
 
@@ -17,12 +20,15 @@ from stablereward.types import Preference
 class Toy:
     """The toy world: how many pairs, and how its annotator errs (see `data.toy.annotator`)."""
 
-    num_train: int = 1500
-    num_held_out: int = 480
-    habit: float = 0.75
-    misreading: float = 0.01
-    mistake: float = 0.08
-    self_correction: float = 0.08
+    num_train: Count = 1500
+    num_held_out: Count = 480
+    habit: Proportion = 0.75
+    misreading: Proportion = 0.01
+    mistake: Proportion = 0.08
+    self_correction: Proportion = 0.08
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,61 +36,108 @@ class Data:
     """Preference files in any known format (docs/data.md), or the toy world. `format` names theirs.
 
     Without a `held_out` file, `num_held_out` preferences of `train` are set apart by the seed, at most a
-    fifth of it.
+    fifth of it. Rows of a kind in `skip` are left out and counted; without it one of them stops the run.
     """
 
     train: Path | None = None
     held_out: Path | None = None
     format: str | None = None
     images_root: Path | None = None
-    num_held_out: int = 500
+    num_held_out: Number = 500
+    skip: tuple[Kind, ...] = ()
     toy: Toy | None = None
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What is trained on and what is measured on."""
+    """What is trained on, what is measured on, and what was left out of the files."""
 
     train: list[Preference]
     held_out: list[Preference]
+    left_out: list[Fault] = field(default_factory=list)
 
 
-def load(data: Data, folder: Path, seed: int) -> Preferences:
+Look = Callable[[Sequence[Preference]], list[Fault]]
+"""What is wrong with preferences that can be read, see `context.Context`."""
+
+
+def load(data: Data, folder: Path, seed: int, look: Look | None = None) -> Preferences:
     """Reads the preferences; the toy world is first written to `folder`, once.
 
-    Raises ConfigError where no source is named and DataError for rows that cannot be trained on.
+    Raises ConfigError where no source is named and DataError for rows that cannot be trained on and are not
+    to be left out.
     """
     if data.toy is not None:
-        train, held_out = folder / "train.jsonl", folder / "held_out.jsonl"
-        if not (train.exists() and held_out.exists()):
-            sizes = {"num_train": data.toy.num_train, "num_held_out": data.toy.num_held_out}
-            train, held_out = write_toy(folder, **sizes, seed=seed)
-        return Preferences(list(read_preferences(train)), list(read_preferences(held_out)))
-    if data.train is None:
-        raise ConfigError("data.train has no value; give a preference file with --set data.train=FILE")
-    rows = list(read_preferences(data.train, format=data.format, images_root=data.images_root))
-    _require_labels(rows, data.train)
+        return _toy(data, data.toy, folder, seed, look)
+    train = _read(data, _named(data), look)
     if data.held_out is not None:
-        apart_rows = list(read_preferences(data.held_out, format=data.format, images_root=data.images_root))
-        _require_labels(apart_rows, data.held_out)
-        return Preferences(rows, apart_rows)
+        return _told(train, _read(data, data.held_out, look))
+    rows = train.rows
     if len(rows) < 2:
         raise DataError(
             f"{data.train}: {len(rows)} preference(s); give at least 2, or a file for data.held_out"
         )
     random.Random(seed).shuffle(rows)
     apart = max(1, min(data.num_held_out, len(rows) // 5))
-    return Preferences(rows[apart:], rows[:apart])
+    return replace(_told(train), train=rows[apart:], held_out=rows[:apart])
 
 
-def _require_labels(rows: Sequence[Preference], file: Path) -> None:
+def first(data: Data, num: int, seed: int, look: Look | None = None) -> list[Preference]:
+    """At most `num` of the preferences to train on, for a plan; the toy world is not written."""
+    if data.toy is not None:
+        return [pair.preference() for pair in pairs(min(num, data.toy.num_train), seed=seed)]
+    return _read(data, _named(data), look, limit=num).rows
+
+
+class _File(NamedTuple):
+    path: Path
+    rows: list[Preference]
+    left_out: list[Fault]
+
+
+def _read(data: Data, file: Path, look: Look | None, limit: int | None = None) -> _File:
+    """The sound rows of a file. Raises DataError where there is none."""
+    rows, faults = sorted_out(read_rows(file, format=data.format, images_root=data.images_root, limit=limit))
+    num_rows = len(rows) + len(faults)
+    require_skipped(faults, data.skip, num_rows)
+    if look is not None:
+        wrong = look(rows)
+        require_skipped(wrong, data.skip, num_rows)
+        gone = {fault.where for fault in wrong}
+        rows, faults = [row for row in rows if row.where not in gone], faults + wrong
     if not rows:
-        raise DataError(f"{file}: no preferences in it; give at least one")
-    unlabelled = next((number for number, row in enumerate(rows, start=1) if row.best is None), None)
-    if unlabelled is not None:
-        raise DataError(
-            f"{file}: preference {unlabelled} has no single best response; label it or leave it out"
-        )
+        left = f"; all {num_rows} rows are left out" if faults else ""
+        raise DataError(f"{file}: no preferences in it{left}; give at least one")
+    return _File(file, rows, faults)
+
+
+def _told(*files: _File) -> Preferences:
+    """The preferences of two files, or of one; says what was left out of them."""
+    for file in files:
+        tell(file.left_out, len(file.rows) + len(file.left_out))
+    return Preferences(files[0].rows, files[-1].rows, [fault for file in files for fault in file.left_out])
+
+
+def _toy(data: Data, toy: Toy, folder: Path, seed: int, look: Look | None) -> Preferences:
+    train, held_out = folder / "train.jsonl", folder / "held_out.jsonl"
+    if not (train.exists() and held_out.exists()):
+        write_toy(folder, num_train=toy.num_train, num_held_out=toy.num_held_out, seed=seed)
+    found = [_read(replace(data, images_root=None), file, look) for file in (train, held_out)]
+    for one, wanted in zip(found, (toy.num_train, toy.num_held_out), strict=True):
+        if len(one.rows) + len(one.left_out) != wanted:
+            raise DataError(
+                f"{one.path}: not the {wanted} preferences of the toy world; remove the file and resume"
+            )
+    return _told(*found)
+
+
+def _named(data: Data) -> Path:
+    if data.train is None:
+        raise ConfigError("data.train has no value; give a preference file with --set data.train=FILE")
+    return data.train
 
 
 def toy_annotator(toy: Toy, seed: int) -> ToyAnnotator:

@@ -1,13 +1,12 @@
 """The stages of training a generative judge, each kept in the run folder and skipped where it is done."""
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, TypeVar
 
 from stablereward.data.annotate import NEVER_RIGHT, Annotation, annotate
 from stablereward.data.difficulty import curriculum, easy_first, mixed, tries_needed
@@ -21,6 +20,9 @@ from stablereward.policies.adapters import add_lora, reference
 from stablereward.policies.checkpointing import checkpoint_layers
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.value_head import add_value_head
+from stablereward.ranges import Count, Proportion, Range, require_ranges
+from stablereward.recipes.context import fitting
+from stablereward.recipes.rows import Kind
 from stablereward.rewards.reward import RewardFunction
 from stablereward.training.checkpoint import write_folder
 from stablereward.training.collect import Collector, Monitor
@@ -30,12 +32,14 @@ from stablereward.training.progress import bar, say
 from stablereward.training.protection import Protection
 from stablereward.training.recorder import Recorder, pieces
 from stablereward.training.rl import RLConfig, require_trainable, rl_loss
-from stablereward.training.run_folder import RunFolder, to_jsonl, write_atomic
+from stablereward.training.run_folder import RunFolder, read_jsonl, to_jsonl, write_atomic
 from stablereward.training.sft import Demonstration, SFTConfig, sft_batches, sft_loss
 from stablereward.training.stage import train
 from stablereward.types import Failure, Preference
 
 MAX_ANNOTATOR_FAILURES = 0.2
+
+Found = TypeVar("Found", str, int)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,15 +52,21 @@ class Hardware:
 
     device: str | None = None
     gradient_checkpointing: bool = False
-    save_every: int = 20
+    save_every: Count = 20
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lora:
     """Low-rank adapters in place of full fine-tuning."""
 
-    rank: int = 16
-    alpha: int = 32
+    rank: Annotated[int, Range(1, 1024)] = 16
+    alpha: Count = 32
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +76,18 @@ class Difficulty:
     The paper keeps what needed two tries or more: `min_tries` 2 and no easy ones.
     """
 
-    num_tries: int = 3
-    min_tries: int = 2
-    easy_share: float = 0.0
+    num_tries: Annotated[int, Range(1, 10_000)] = 3
+    min_tries: Annotated[int, Range(1, 10_001)] = 2
+    easy_share: Proportion = 0.0
     mixed: bool = False
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
+        if self.min_tries > self.num_tries + 1:
+            raise ConfigError(
+                f"min_tries is {self.min_tries}; with {self.num_tries} tries none needs more than "
+                f"{self.num_tries + 1}, which is never right"
+            )
 
 
 def require_whole_batches(hardware: Hardware, rl: RLConfig) -> None:
@@ -118,8 +136,12 @@ def demonstrations(run: RunFolder, train_on: Sequence[Preference], annotator: En
             for n, outcome in enumerate(outcomes)
         ]
         write_atomic(path, to_jsonl(found))
-    rows = _read_jsonl(path)
-    kept = [Demonstration(prompt=prompts[row["number"]], text=row["text"]) for row in rows if "text" in row]
+    texts = _kept(path, "text", str, len(prompts), optional=True)
+    kept = [
+        Demonstration(prompt=prompt, text=text)
+        for prompt, text in zip(prompts, texts, strict=True)
+        if text is not None
+    ]
     say(f"  {len(kept)} of {len(prompts)} analyses are right and kept")
     if not kept:
         raise DataError(f"{path}: the annotator gave no right analysis; look at the failures in it")
@@ -144,12 +166,18 @@ def cold_start(
     hardware: Hardware,
     lora: Lora | None,
     seed: int,
+    *,
+    skip: Sequence[Kind] = (),
 ) -> Path:
-    """Fine-tunes the model on the demonstrations; returns the folder of the result."""
+    """Fine-tunes the model on the demonstrations; returns the folder of the result.
+
+    Raises DataError for a demonstration that does not fit the model's context, unless `skip` has "too_long".
+    """
     target = run.path / "cold_start"
     if target.exists():
         return target
     policy = load_policy(model, hardware, lora)
+    shown = fitting(policy, shown, skip)
     num_updates = config.num_updates(len(shown))
     with bar("cold start", num_updates) as progress:
         train(
@@ -187,10 +215,10 @@ def arranged_by_difficulty(
         tries = []
         for preference, output in zip(train_on, outputs, strict=True):
             if isinstance(output, Failure):
-                raise DataError(f"preference {preference.id!r} cannot be shown to the model: {output.detail}")
+                raise DataError(f"{preference.name} cannot be shown to the model: {output.detail}")
             tries.append(tries_needed(output, preference.best or 0, len(preference.responses)))
         write_atomic(path, to_jsonl([{"number": n, "tries": needed} for n, needed in enumerate(tries)]))
-    tries = [int(row["tries"]) for row in _read_jsonl(path)]
+    tries = [needed or 1 for needed in _kept(path, "tries", int, len(train_on))]
     counts = {needed: tries.count(needed) for needed in sorted(set(tries))}
     say("  " + ", ".join(f"{count} at try {needed}" for needed, count in counts.items()))
     arrange = mixed if config.mixed else easy_first
@@ -282,5 +310,21 @@ def _state(collector: Collector) -> str:
     return f"reward {metrics.get('reward/mean', 0.0):.2f}  right {metrics.get('reward/result', 0.0):.2f}"
 
 
-def _read_jsonl(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+def _kept(
+    path: Path, name: str, kind: type[Found], num: int, *, optional: bool = False
+) -> list[Found | None]:
+    """What the rows of a stage's file say in one field, a row for each of `num` preferences in their order.
+
+    Raises DataError for a file that is damaged or of other preferences.
+    """
+    again = f"remove {path.name} and resume: it is made again"
+    found: list[Found | None] = []
+    for where, row in read_jsonl(path, again):
+        value = row.get(name)
+        right = type(value) is kind or (value is None and optional)
+        if row.get("number") != len(found) or not right:
+            raise DataError(f"{where}: not the row of preference {len(found)} with {name!r}; {again}")
+        found.append(value)
+    if len(found) != num:
+        raise DataError(f"{path}: {len(found)} rows for {num} preferences; {again}")
+    return found

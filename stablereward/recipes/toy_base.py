@@ -14,10 +14,13 @@ import torch
 from stablereward.data.toy.pairs import scenes
 from stablereward.data.toy.scenes import Scene, draw
 from stablereward.data.toy.tasks import comparing, seeing
+from stablereward.errors import ConfigError
+from stablereward.lock import held
 from stablereward.objectives.objective import Loss
 from stablereward.policies.tiny import create
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.tree import EncodedPrompt, Group
+from stablereward.ranges import Count, Number, Proportion, require_ranges
 from stablereward.training.fit import fit
 from stablereward.training.optim import OptimConfig, adamw, learning_rate
 from stablereward.types import Prompt
@@ -33,20 +36,33 @@ class Config:
 
     start: str | None = None
     output: Path = Path("runs/toy-base")
-    num_updates: int = 2800
-    pictures_per_batch: int = 32
-    tasks_per_picture: int = 2
-    num_pictures: int = 10_000
-    comparing: float = 0.5
-    seed: int = 0
+    num_updates: Count = 2800
+    pictures_per_batch: Count = 32
+    tasks_per_picture: Count = 2
+    num_pictures: Count = 10_000
+    comparing: Proportion = 0.5
+    seed: Number = 0
     device: str | None = None
     optim: OptimConfig = field(
         default_factory=lambda: OptimConfig(learning_rate=2e-3, warmup=0.02, final=0.02, weight_decay=0.01)
     )
 
+    def __post_init__(self) -> None:
+        require_ranges(self)
+        if self.pictures_per_batch > self.num_pictures:
+            raise ConfigError(
+                f"pictures_per_batch is {self.pictures_per_batch}; it must be at most num_pictures, which is "
+                f"{self.num_pictures}"
+            )
+
 
 def run(config: Config) -> Path:
-    """Creates, trains and saves the model; returns its folder."""
+    """Creates, trains and saves the model; returns its folder. Raises ConfigError for a folder in use."""
+    with held(config.output):
+        return _run(config)
+
+
+def _run(config: Config) -> Path:
     if config.start is None:
         create(config.output, seed=config.seed)
     policy = TokenPolicy.load(config.start or config.output, device=config.device)

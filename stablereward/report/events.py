@@ -25,6 +25,7 @@ SAID = {
     "dropped_sample": ("warn", "A sample was left out of the update"),
     "exploding_gradient": ("warn", "Update skipped: gradient norm {value}, beyond the bound {bound}"),
     "checkpoint_unreadable": ("warn", "{reason}; an older checkpoint was taken"),
+    "metrics_missing": ("warn", "{reason}: the file was damaged before the run was resumed"),
 }
 """For each event its kind and its sentence; fields that the sentence does not name follow it."""
 

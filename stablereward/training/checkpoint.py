@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import BaseModel, FiniteFloat
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -24,6 +25,15 @@ from stablereward.training.run_folder import writing
 STATE = "trainer/state.json"
 OPTIMIZER = "trainer/optimizer.safetensors"
 WEIGHTS = "trainer/trained.safetensors"
+
+
+class _State(BaseModel):
+    """`trainer/state.json`: the optimiser's step of each parameter, and what a resumed run must know."""
+
+    stage: str
+    update: int
+    steps: dict[str, FiniteFloat]
+    notes: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +83,7 @@ def find(run: Path, stage: str) -> list[Checkpoint]:
     found = []
     for path in (run / "checkpoints").glob(f"{stage}-*"):
         number = path.name.removeprefix(f"{stage}-")
-        if number.isdigit() and (path / STATE).is_file():
+        if number.isdecimal() and (path / STATE).is_file():
             found.append(Checkpoint(path, stage, int(number)))
     return sorted(found, key=lambda c: c.update)
 
@@ -89,20 +99,19 @@ def restore(
     try:
         weights = load_file(checkpoint.path / WEIGHTS)
         moments = load_file(checkpoint.path / OPTIMIZER)
-        state: dict[str, Any] = json.loads((checkpoint.path / STATE).read_text(encoding="utf-8"))
+        state = _State.model_validate_json((checkpoint.path / STATE).read_bytes())
         with torch.no_grad():
             for name, parameter in named.items():
                 parameter.copy_(weights[name])
         optimizer.state.clear()
         for name, parameter in named.items():
-            if name in state["steps"]:
+            if name in state.steps:
                 optimizer.state[parameter] = {
-                    "step": torch.tensor(float(state["steps"][name])),
+                    "step": torch.tensor(state.steps[name]),
                     "exp_avg": moments[f"{name}/exp_avg"].to(parameter.device),
                     "exp_avg_sq": moments[f"{name}/exp_avg_sq"].to(parameter.device),
                 }
-        notes: Mapping[str, Any] = state.get("notes", {})
-        return notes
+        return state.notes
     except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
         cause = str(error).strip().splitlines()[0]
         raise ModelError(f"{checkpoint.path}: does not fit the run: {cause}") from error

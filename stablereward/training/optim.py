@@ -3,10 +3,12 @@
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import nn
+
+from stablereward.ranges import Decay, NotNegative, Positive, Proportion, Range, require_ranges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,15 +20,18 @@ class OptimConfig:
     nothing and learns at `critic_factor` times the rate.
     """
 
-    learning_rate: float = 1e-6
+    learning_rate: Positive = 1e-6
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    warmup: float = 0.03
-    final: float = 0.1
-    betas: tuple[float, float] = (0.9, 0.95)
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    max_grad_norm_ratio: float | None = None
-    critic_factor: float = 10.0
+    warmup: Proportion = 0.03
+    final: Proportion = 0.1
+    betas: tuple[Decay, Decay] = (0.9, 0.95)
+    weight_decay: NotNegative = 0.0
+    max_grad_norm: Positive = 1.0
+    max_grad_norm_ratio: Annotated[float, Range(1)] | None = None
+    critic_factor: Positive = 10.0
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
 
 
 def adamw(

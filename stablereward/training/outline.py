@@ -18,6 +18,7 @@ from stablereward.policies.adapters import add_lora
 from stablereward.policies.attention import route
 from stablereward.policies.checkpointing import checkpoint_layers
 from stablereward.policies.parts import part_of
+from stablereward.policies.processor import UNREADABLE, cause
 from stablereward.policies.shipped import SHIPPED, model_folder
 from stablereward.policies.token import TokenPolicy
 from stablereward.training.footprint import Fused
@@ -42,8 +43,8 @@ def read_config(path_or_name: str | Path) -> tuple[Path, Any]:
         folder = _cached(str(path_or_name))
     try:
         return folder, AutoConfig.from_pretrained(folder)
-    except (OSError, ValueError, KeyError) as error:
-        raise ModelError(f"{folder}: config.json cannot be read: {str(error).splitlines()[0]}") from error
+    except UNREADABLE as error:
+        raise ModelError(f"{folder}: config.json cannot be read: {cause(error)}") from error
 
 
 def _cached(name: str) -> Path:
@@ -67,9 +68,10 @@ def build(config: Any) -> Any:
     try:
         with torch.device("meta"):
             return auto.from_config(config, dtype=torch.float32)
-    except (ValueError, RuntimeError, ImportError) as error:
-        cause = str(error).splitlines()[0]
-        raise ModelError(f"{config.model_type}: no model can be made of this config.json: {cause}") from error
+    except UNREADABLE as error:
+        raise ModelError(
+            f"{config.model_type}: no model can be made of this config.json: {cause(error)}"
+        ) from error
 
 
 class Vision(NamedTuple):

@@ -13,7 +13,7 @@ from transformers import DynamicCache
 from stablereward.engines.prompt_cache import SharedCache, cache_name
 from stablereward.errors import ModelError
 from stablereward.policies.attention import arranged, arrangement_of
-from stablereward.policies.processor import load_processor
+from stablereward.policies.processor import UNREADABLE, cause, load_processor
 from stablereward.policies.scoring import KEPT, LOGITS, ChosenLogprobs
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.tree import EncodedPrompt, Group, Tree, tree_attention
@@ -105,14 +105,18 @@ class Shapes:
         self.config = config
 
 
-def longest(folder: Path, config: Any, prompts: Sequence[Prompt]) -> Length:
-    """The longest of these prompts, encoded by the model's own processor. Raises DataError and ModelError."""
+def without_weights(folder: Path, config: Any) -> TokenPolicy:
+    """The model on shapes alone: it encodes prompts with the model's own processor. Raises ModelError."""
     try:
         processor = load_processor(folder, config.model_type)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise ModelError(f"{folder}: no processor can be loaded: {str(error).splitlines()[0]}") from error
-    policy = TokenPolicy(build(config), processor, folder)
-    vision = getattr(config, "vision_config", None)
+    except UNREADABLE as error:
+        raise ModelError(f"{folder}: no processor can be loaded: {cause(error)}") from error
+    return TokenPolicy(build(config), processor, folder)
+
+
+def longest(policy: TokenPolicy, prompts: Sequence[Prompt]) -> Length:
+    """The longest of these prompts. Raises DataError."""
+    vision = getattr(policy.model.config, "vision_config", None)
     size = 3 * vision.patch_size**2 * getattr(vision, "temporal_patch_size", 1) if vision else 1
     encoded = [policy.encode(prompt) for prompt in prompts]
     pixels = [e.media["pixel_values"].numel() if "pixel_values" in e.media else 0 for e in encoded]

@@ -4,9 +4,21 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import median
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from stablereward.errors import TrainingError
+from pydantic import BaseModel, ValidationError
+
+from stablereward.errors import ConfigError, ModelError, TrainingError
+from stablereward.ranges import (
+    Count,
+    Finite,
+    NotNegative,
+    Number,
+    Positive,
+    Proportion,
+    Range,
+    require_ranges,
+)
 from stablereward.training.run_folder import RunFolder
 from stablereward.training.signal import Signal
 
@@ -26,15 +38,32 @@ class Protection:
     """
 
     action: Literal["stop", "rollback"] = "stop"
-    patience: int = 10
-    min_reward: float | None = None
-    min_entropy: float | None = None
-    max_entropy: float | None = 4.0
-    max_approx_kl: float | None = 1.0
-    min_length: float | None = 2.0
-    max_clipped: float | None = 0.98
-    rollback_factor: float = 0.5
-    max_rollbacks: int = 2
+    patience: Count = 10
+    min_reward: Finite | None = None
+    min_entropy: NotNegative | None = None
+    max_entropy: Positive | None = 4.0
+    max_approx_kl: Positive | None = 1.0
+    min_length: NotNegative | None = 2.0
+    max_clipped: Proportion | None = 0.98
+    rollback_factor: Annotated[float, Range(0, 1, above=True)] = 0.5
+    max_rollbacks: Number = 2
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
+        lowest, highest = self.min_entropy, self.max_entropy
+        if lowest is not None and highest is not None and lowest >= highest:
+            raise ConfigError(f"min_entropy is {lowest}; it must be below max_entropy, which is {highest}")
+
+
+class _Notes(BaseModel):
+    """What a checkpoint keeps of a guard."""
+
+    factor: float = 1.0
+    rollbacks: int = 0
+    good: int | None = None
+    broken: dict[str, int] = {}
+    norms: list[float] = []
+    signal: dict[str, Any] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +143,19 @@ class Guard:
         }
 
     def recall(self, notes: Mapping[str, Any]) -> None:
-        """Goes on from the notes of a checkpoint; from none where it has none."""
-        self.factor, self.rollbacks = notes.get("factor", 1.0), notes.get("rollbacks", 0)
-        self.good, self.broken = notes.get("good"), dict(notes.get("broken", {}))
-        self.norms = deque(notes.get("norms", ()), maxlen=NUM_NORMS)
-        self.signal.recall(notes.get("signal", {}))
+        """Goes on from the notes of a checkpoint, which may have none. Raises ModelError for damaged ones."""
+        try:
+            known = _Notes.model_validate(notes)
+        except ValidationError as error:
+            where = ".".join(map(str, error.errors()[0]["loc"]))
+            raise ModelError(
+                f"the notes of the newest checkpoint of {self.stage} are damaged ({where}); "
+                "remove its folder and resume"
+            ) from None
+        self.factor, self.rollbacks = known.factor, known.rollbacks
+        self.good, self.broken = known.good, known.broken
+        self.norms = deque(known.norms, maxlen=NUM_NORMS)
+        self.signal.recall(known.signal)
 
     def accept(self, update: int, norm: float) -> bool:
         """Whether a finite gradient norm is within its ratio to the median of those before it."""

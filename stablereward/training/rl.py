@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,6 +12,7 @@ from stablereward.objectives.objective import Loss, Objective
 from stablereward.objectives.values import value_loss
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.tree import Group
+from stablereward.ranges import Count, NotNegative, Positive, Proportion, Range, require_ranges
 from stablereward.training.optim import OptimConfig
 
 
@@ -31,22 +32,23 @@ class RLConfig:
     Raises ConfigError for a value that cannot be trained with.
     """
 
-    num_updates: int = 375
-    prompts_per_batch: int = 32
-    num_generations: int = 8
-    updates_per_batch: int = 2
-    num_iterations: int = 1
-    temperature: float = 1.0
-    top_p: float = 1.0
-    max_completion_length: int = 1024
-    max_failure_rate: float = 0.2
-    max_concurrency: int = 32
-    token_budget: int = 16_384
-    value_coefficient: float = 0.5
+    num_updates: Count = 375
+    prompts_per_batch: Count = 32
+    num_generations: Annotated[int, Range(1, 10_000)] = 8
+    updates_per_batch: Count = 2
+    num_iterations: Count = 1
+    temperature: Positive = 1.0
+    top_p: Annotated[float, Range(0, 1, above=True)] = 1.0
+    max_completion_length: Annotated[int, Range(1, 1_000_000)] = 1024
+    max_failure_rate: Proportion = 0.2
+    max_concurrency: Count = 32
+    token_budget: Count = 16_384
+    value_coefficient: NotNegative = 0.5
     mask_truncated_completions: bool = False
     optim: OptimConfig = field(default_factory=OptimConfig)
 
     def __post_init__(self) -> None:
+        require_ranges(self)
         if self.top_p != 1.0:
             raise ConfigError(
                 f"top_p is {self.top_p}; in training it must be 1: tokens drawn from a part of the "

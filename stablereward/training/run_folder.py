@@ -12,16 +12,23 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from stablereward.config import flat
 from stablereward.data.images import load_image
-from stablereward.errors import ConfigError, StorageError
+from stablereward.errors import ConfigError, DataError, StorageError
+from stablereward.lock import held
 from stablereward.training.collect import Collected
 from stablereward.types import Failure, ImageSource, Reward, Rollouts
+
+WORTHLESS = frozenset({"config.yaml", "timings.jsonl", "data"})
+"""What a run has made before it has done any work; the toy world in `data` takes seconds."""
+MAX_NAMED = 5
+REMOVE = "remove the line and resume"
 
 Place = tuple[int, int]
 """The number of a prompt in its collection and of one of its completions."""
@@ -56,17 +63,40 @@ def to_jsonl(rows: Sequence[Mapping[str, Any]]) -> str:
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
+def read_jsonl(path: Path, remedy: str = REMOVE) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The objects in a file of a run, each with its place. Raises DataError for a line that is none."""
+    return ((where, row) for where, row, _ in _lines(path, remedy))
+
+
 class RunFolder:
     """Appends to the logs of one run."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @contextmanager
+    def running(self, config: str, *, resume: bool) -> Iterator[None]:
+        """Holds the folder for this process and opens it, see `open`, for as long as the block runs.
+
+        A start that fails before any work is done leaves the folder as it was. Raises ConfigError where
+        another process holds it.
+        """
+        with held(self.path):
+            before = None if (self.path / "config.yaml").exists() else set(self.path.iterdir())
+            self.open(config, resume=resume)
+            try:
+                yield
+            except BaseException:
+                if before is not None:
+                    with suppress(OSError):
+                        self._undo(before)
+                raise
+
     def open(self, config: str, *, resume: bool) -> None:
         """Starts the folder, or continues it with `resume`.
 
         Raises ConfigError where a run is already there without `resume`, or where the resumed run was
-        started with another configuration.
+        started with other settings, which it names. `output` is none of these: a folder may be moved.
         """
         kept = self.path / "config.yaml"
         if kept.exists():
@@ -74,13 +104,39 @@ class RunFolder:
                 raise ConfigError(
                     f"{self.path}: a run is already here; add --resume or choose another output"
                 )
-            if kept.read_text(encoding="utf-8") != config:
-                raise ConfigError(
-                    f"{self.path}: the run was started with other settings; compare {kept} with yours"
-                )
+            there = kept.read_text(encoding="utf-8", errors="replace")
+            if there != config:
+                self._require_equal(flat(there, str(kept)), flat(config, "settings"))
+                write_atomic(kept, config)
             self._mend()
         else:
             write_atomic(kept, config)
+
+    def _require_equal(self, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+        names = dict.fromkeys((*here, *there))
+        differing = [
+            f"{name} {_value(there, name)} there, {_value(here, name)} here"
+            for name in names
+            if name != "output" and (name not in there or name not in here or there[name] != here[name])
+        ]
+        if differing:
+            more = f"; and {len(differing) - MAX_NAMED} more" if len(differing) > MAX_NAMED else ""
+            named = "; ".join(differing[:MAX_NAMED]) + more
+            raise ConfigError(
+                f"{self.path}: the run was started with other settings: {named}. Give the same, or choose "
+                "another output"
+            )
+
+    def _undo(self, before: set[Path]) -> None:
+        """Removes what came since, unless something of it took work."""
+        made = set(self.path.iterdir()) - before
+        if any(_took_work(path) for path in made if path.name not in WORTHLESS):
+            return
+        for path in made:
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
 
     def _mend(self) -> None:
         """Clears what a kill left half-written: files under another name, and the end of a torn last line."""
@@ -114,15 +170,27 @@ class RunFolder:
         """Adds how long a stage took."""
         self._append("timings.jsonl", {"event": "stage", "stage": stage, "seconds": round(seconds, 2)})
 
+    def logged(self, stage: str) -> int:
+        """The last update of a stage in the metrics; 0 where there is none."""
+        path = self.path / "metrics.jsonl"
+        rows = (row for _, row in read_jsonl(path)) if path.exists() else iter(())
+        return max(
+            (row["update"] for row in rows if row.get("stage") == stage and "event" not in row), default=0
+        )
+
     def rewind(self, stage: str, update: int) -> None:
-        """Forgets what was logged of a stage after an update, and everything after that."""
+        """Forgets what was logged of a stage after an update, and everything after that.
+
+        Raises DataError for a line that cannot be read.
+        """
         for name in ("metrics.jsonl", "distributions.jsonl", "timings.jsonl"):
             path = self.path / name
             if path.exists():
                 kept = list(_before(path, stage, update))
                 write_atomic(path, "".join(kept))
         for path in (self.path / "rollouts").glob(f"{stage}-*.jsonl"):
-            if int(path.stem.rpartition("-")[2]) > update:
+            number = path.stem.rpartition("-")[2]
+            if number.isdecimal() and int(number) > update:
                 path.unlink()
 
     def keep_rollouts(
@@ -202,12 +270,38 @@ def _earned(reward: Reward | Failure) -> dict[str, Any]:
 
 def _before(path: Path, stage: str, update: int) -> Iterator[str]:
     """The lines up to the first of `stage` after `update`."""
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            row = json.loads(line)
-            if row.get("stage") == stage and (row.get("update", update + 1) > update):
-                return
-            yield line
+    for where, row, line in _lines(path):
+        number = row.get("update", update + 1)
+        if not isinstance(number, int):
+            raise DataError(f"{where}: an update is no number; {REMOVE}")
+        if row.get("stage") == stage and number > update:
+            return
+        yield line
+
+
+def _lines(path: Path, remedy: str = REMOVE) -> Iterator[tuple[str, dict[str, Any], str]]:
+    with path.open("rb") as file:
+        for number, content in enumerate(file, start=1):
+            where = f"{path}:{number}"
+            try:
+                line = content.decode()
+                row = json.loads(line)
+            except (ValueError, RecursionError):
+                raise DataError(f"{where}: not JSON, which a run writes; {remedy}") from None
+            if not isinstance(row, dict):
+                raise DataError(f"{where}: not an object of JSON, which a run writes; {remedy}")
+            yield where, row, line
+
+
+def _took_work(path: Path) -> bool:
+    """Whether a file holds something, or any file of a folder; what is half-written is nothing."""
+    if path.name.startswith(".partial-"):
+        return False
+    return any(map(_took_work, path.iterdir())) if path.is_dir() else path.stat().st_size > 0
+
+
+def _value(values: Mapping[str, Any], name: str) -> str:
+    return repr(values[name])[:80] if name in values else "not set"
 
 
 def _small(image: Image.Image, limit: int = 512) -> Image.Image:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Annotated
 
 from stablereward.objectives.objective import Loss
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.tree import Group
+from stablereward.ranges import Count, Range, require_ranges
 from stablereward.training.batching import fill, passes
 from stablereward.training.optim import OptimConfig
 from stablereward.types import Prompt
@@ -15,10 +17,13 @@ from stablereward.types import Prompt
 class SFTConfig:
     """The paper: one epoch, learning rate 1e-5, batches of 256."""
 
-    epochs: float = 1.0
-    batch_size: int = 256
-    token_budget: int = 16_384
+    epochs: Annotated[float, Range(0, 1_000_000, above=True)] = 1.0
+    batch_size: Count = 256
+    token_budget: Count = 16_384
     optim: OptimConfig = field(default_factory=lambda: OptimConfig(learning_rate=1e-5))
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
 
     def num_updates(self, num_demonstrations: int) -> int:
         """Updates that see every demonstration `epochs` times."""
@@ -55,6 +60,12 @@ def sft_batches(
             Share(groups=tuple(groups[n] for n in numbers), token_weight=weight)
             for numbers in fill(groups, config.token_budget)
         ]
+
+
+def lengths(policy: TokenPolicy, demonstrations: Sequence[Demonstration]) -> list[int]:
+    """Tokens of each demonstration with its prompt. Raises DataError for a prompt that cannot be encoded."""
+    policy.encode_all([demonstration.prompt for demonstration in demonstrations])
+    return [_group(policy, demonstration).num_tokens for demonstration in demonstrations]
 
 
 def sft_loss(policy: TokenPolicy, share: Share) -> Loss:

@@ -116,6 +116,11 @@ class _Saved:
         start = found.update if found else 0
         self.guard.recall(notes)
         self.run.rewind(self.stage, start)
+        logged = self.run.logged(self.stage)
+        if logged < start:
+            reason = f"updates {logged + 1} to {start} of {self.stage} have no line in metrics.jsonl"
+            say(f"  {reason}")
+            self.run.event("metrics_missing", stage=self.stage, update=start, reason=reason)
         for reason in wrong:
             say(f"  {reason}; resuming after update {start}")
             self.run.event("checkpoint_unreadable", stage=self.stage, update=start, reason=reason)

@@ -1,10 +1,16 @@
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from transformers import AutoConfig
 
+from stablereward.errors import ModelError
 from stablereward.policies.processor import load_processor
+from stablereward.policies.shipped import model_folder
+from stablereward.policies.token import TokenPolicy
+from stablereward.training.outline import read_config
+from stablereward.training.planning import without_weights
 from tests.policies.families import VISION, make, picture
 
 
@@ -38,3 +44,30 @@ def test_a_text_model_has_a_tokenizer_alone(tmp_path: Path) -> None:
     make("llama", tmp_path)
     tokenizer = load_processor(tmp_path, "llama")
     assert tokenizer.decode(tokenizer("Which?")["input_ids"]) == "Which?"
+
+
+@pytest.mark.parametrize("content", ["null", "[1]", "1", '"x"', "{", ""])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "config.json",
+        "generation_config.json",
+        "processor_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ],
+)
+def test_a_damaged_file_of_a_model_is_a_model_error_or_does_not_matter(
+    name: str, content: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(model_folder("toy"), folder)
+    (folder / name).write_text(content)
+    for load in (
+        lambda: TokenPolicy.load(folder, device="cpu"),
+        lambda: without_weights(*read_config(folder)),
+    ):
+        try:
+            load()
+        except ModelError as error:
+            assert str(error).startswith(str(folder)) and "\n" not in str(error)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from stablereward.errors import StorageError
+from stablereward.errors import DataError, StorageError
 from stablereward.evaluation.metrics import summarise
 from stablereward.evaluation.rows import read
 from stablereward.judges.controls import Rule, always_first
@@ -64,6 +64,20 @@ class Made:
 
 def content(run: RunFolder, name: str) -> Any:
     return json.loads((run.path / name).read_text(encoding="utf-8"))
+
+
+def test_rows_of_other_preferences_are_not_taken_for_these(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    subject = Subject(name="good", role="start", judge=Made(Rule(chooses("good"))))
+    measure(run, [subject], PREFERENCES)
+    path = tmp_path / "judgements" / "good-1.jsonl"
+    rows = path.read_text().splitlines(keepends=True)
+    for damaged in (rows[1:], [*rows[1:], rows[0]], [*rows, rows[0]]):
+        path.write_text("".join(damaged))
+        with pytest.raises(
+            DataError, match=r"good-1\.jsonl: not what was heard of these 5 preferences; remove"
+        ):
+            measure(run, [subject], PREFERENCES)
 
 
 def test_every_subject_is_measured_at_each_number_of_votes(tmp_path: Path) -> None:

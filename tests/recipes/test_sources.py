@@ -10,6 +10,7 @@ import pytest
 from stablereward.data.annotate import Annotation, annotate
 from stablereward.data.prompts import r1_reward
 from stablereward.errors import ConfigError, DataError
+from stablereward.recipes.rows import Kind
 from stablereward.recipes.sources import Data, Preferences, Toy, load, toy_annotator
 from stablereward.types import Preference
 
@@ -32,14 +33,58 @@ def test_without_a_source_it_says_which_setting_is_missing(tmp_path: Path) -> No
         load(Data(train=tmp_path / "absent.jsonl"), tmp_path, 0)
 
 
-@pytest.mark.parametrize("ranks", [[0, 0], None])
-def test_a_row_without_one_best_response_is_refused_in_either_file(
-    ranks: list[int] | None, tmp_path: Path
+FAULTY = {
+    "unreadable": ('{"question": "?"', r"not JSON .*"),
+    "unlabelled": ('{"question": "?", "responses": ["a", "b"]}', "no label says which response is best"),
+    "tied": (
+        '{"question": "?", "responses": ["a", "b", "c"], "ranks": [0, 1, 0]}',
+        "two or more responses are best",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FAULTY)
+def test_a_row_that_cannot_be_trained_on_is_named_or_left_out(
+    kind: Kind, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bad, good = write(tmp_path / "bad.jsonl", 3, ranks=ranks), write(tmp_path / "good.jsonl", 3)
+    row, reason = FAULTY[kind]
+    good, bad = write(tmp_path / "good.jsonl", 10), write(tmp_path / "bad.jsonl", 10)
+    bad.write_text(f"{row}\n" + bad.read_text() + f"\n{row}\n{row}\n{row}\n")
+    also = r" \(and 3 more of 14 rows: \S+bad\.jsonl:13, \S+:14, \S+:15\); "
     for data in (Data(train=bad), Data(train=good, held_out=bad)):
-        with pytest.raises(DataError, match=r"bad\.jsonl: preference 4 has no single best response"):
+        with pytest.raises(DataError, match=rf"bad\.jsonl:1: {reason}{also}.*--set data.skip=\[{kind}\]$"):
             load(data, tmp_path, 0)
+        with pytest.raises(DataError, match=rf"bad\.jsonl:1: .*data.skip=\[too_long,{kind}\]$"):
+            load(replace(data, skip=("too_long",)), tmp_path, 0)
+        assert capsys.readouterr().err == ""
+        found = load(replace(data, skip=(kind,)), tmp_path, 0)
+        assert len(found.train) + len(found.held_out) == (10 if data.held_out is None else 20)
+        assert [(fault.kind, fault.where) for fault in found.left_out] == [
+            (kind, f"{bad}:{line}") for line in (1, 13, 14, 15)
+        ]
+        said = capsys.readouterr().err
+        assert said == (
+            f"  left out as {kind}, as data.skip says: 4 of 14 rows ({bad}:1, {bad}:13, {bad}:14, …)\n"
+        )
+    unchanged = load(Data(train=good), tmp_path, 0)
+    assert load(Data(train=bad, skip=(kind,)), tmp_path, 0).train == unchanged.train
+
+
+def test_a_file_of_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jsonl"
+    bad.write_text("[1]\n{}\n")
+    data = Data(train=bad, held_out=write(tmp_path / "good.jsonl", 2), skip=("unreadable",))
+    with pytest.raises(DataError, match=r"bad\.jsonl: no preferences in it; all 2 rows are left out"):
+        load(data, tmp_path, 0)
+
+
+def test_a_damaged_toy_world_is_not_trained_on(tmp_path: Path) -> None:
+    data = Data(toy=Toy(num_train=6, num_held_out=4))
+    load(data, tmp_path, 0)
+    train = tmp_path / "train.jsonl"
+    train.write_text("".join(train.read_text().splitlines(keepends=True)[:5]))
+    with pytest.raises(DataError, match=r"train\.jsonl: not the 6 preferences of the toy world; remove"):
+        load(data, tmp_path, 0)
 
 
 def test_too_few_rows_are_refused(tmp_path: Path) -> None:

@@ -249,3 +249,30 @@ def test_a_stage_says_when_it_begins_and_how_long_it_took(
     with pytest.raises(KeyError), stage(run, "broken"):
         raise KeyError
     assert len((run.path / "timings.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("{", r"difficulty\.jsonl:2: not JSON"),
+        ('{"number": 1}', r"difficulty\.jsonl:2: not the row of preference 1 with 'tries'"),
+        ('{"number": 1, "tries": "2"}', r"difficulty\.jsonl:2: not the row of preference 1"),
+        ('{"number": 0, "tries": 2}', r"difficulty\.jsonl:2: not the row of preference 1"),
+        ("", r"difficulty\.jsonl:2: not JSON"),
+        (None, r"difficulty\.jsonl: 1 rows for 2 preferences"),
+    ],
+)
+def test_a_damaged_difficulty_is_made_again_by_hand(row: str | None, message: str, run: RunFolder) -> None:
+    rows = ['{"number": 0, "tries": 1}', *([] if row is None else [row])]
+    (run.path / "difficulty.jsonl").write_text("".join(f"{line}\n" for line in rows))
+    with pytest.raises(DataError, match=f"{message}.*; remove difficulty.jsonl and resume: it is made again"):
+        arranged(run, "gone", Difficulty(), RIGHT[:2])
+
+
+def test_a_damaged_demonstration_is_named(run: RunFolder) -> None:
+    demonstrations(run, RIGHT, mixed_annotator())
+    path = run.path / "demonstrations.jsonl"
+    others = path.read_text().splitlines(keepends=True)[1:]
+    path.write_text("".join(['{"number": 0, "tries": 1, "text": [1]}\n', *others]))
+    with pytest.raises(DataError, match=r"demonstrations\.jsonl:1: not the row of preference 0 with 'text'"):
+        demonstrations(run, RIGHT, Silent())

@@ -172,6 +172,9 @@ def test_a_folder_that_may_not_be_written_is_a_storage_error(tmp_path: Path) -> 
     [
         ("state.json", "{"),
         ("state.json", '{"stage": "rl"}'),
+        ("state.json", "[1]"),
+        ("state.json", '{"stage": "rl", "update": 3, "steps": 1}'),
+        ("state.json", '{"stage": "rl", "update": 3, "steps": {}, "notes": []}'),
         ("trained.safetensors", "rubbish"),
         ("optimizer.safetensors", ""),
         ("trained.safetensors", None),

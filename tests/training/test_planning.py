@@ -26,6 +26,7 @@ from stablereward.training.planning import (
     longest,
     needs,
     rows_of,
+    without_weights,
 )
 
 SHORT = Length(100, 0)
@@ -125,7 +126,7 @@ def test_the_longest_prompt_is_the_models_own() -> None:
     policy = TokenPolicy.load("toy", device="cpu")
     encoded = [policy.encode(prompt) for prompt in prompts]
     folder, config = read_config("toy")
-    assert longest(folder, config, prompts) == (
+    assert longest(without_weights(folder, config), prompts) == (
         max(e.num_tokens for e in encoded),
         max(len(e.media["pixel_values"]) for e in encoded),
     )
@@ -133,7 +134,7 @@ def test_the_longest_prompt_is_the_models_own() -> None:
 
 def test_a_folder_without_a_tokenizer_has_no_longest_prompt(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no processor"):
-        longest(tmp_path, read_config("toy")[1], [])
+        without_weights(tmp_path, read_config("toy")[1])
 
 
 @pytest.mark.slow
@@ -141,7 +142,7 @@ def test_a_folder_without_a_tokenizer_has_no_longest_prompt(tmp_path: Path) -> N
 def test_the_estimate_is_near_what_a_process_takes(tmp_path: Path) -> None:
     measured_memory.create(tmp_path)
     folder, config = read_config(tmp_path)
-    prompt = longest(folder, config, measured_memory.shown())
+    prompt = longest(without_weights(folder, config), measured_memory.shown())
     shapes = Shapes(config)
     prompts, group = measured_memory.PROMPTS, measured_memory.GROUP
     completion = measured_memory.COMPLETION

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stablereward.errors import TrainingError
+from stablereward.errors import ModelError, TrainingError
 from stablereward.training.protection import MIN_NORMS, Guard, Protection, Rule, rules
 from stablereward.training.run_folder import RunFolder
 
@@ -135,6 +135,15 @@ def test_what_is_noted_is_all_that_is_known(tmp_path: Path) -> None:
     again = guard(tmp_path, protection, max_grad_norm_ratio=5.0)
     again.recall(json.loads(json.dumps(watch.notes())))
     assert again.notes() == watch.notes() and again.collapsed(7, low) and watch.collapsed(7, low)
+
+
+@pytest.mark.parametrize(
+    "notes", [{"factor": "x"}, {"rollbacks": None}, {"broken": [1]}, {"broken": {"a": "b"}}, {"norms": 3}]
+)
+def test_damaged_notes_are_a_model_error(notes: dict[str, object], tmp_path: Path) -> None:
+    [name] = notes
+    with pytest.raises(ModelError, match=rf"newest checkpoint of rl are damaged \({name}.*remove its folder"):
+        guard(tmp_path, Protection()).recall(notes)
 
 
 def test_without_protection_nothing_fires(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from stablereward.errors import ConfigError, StorageError
+from stablereward.errors import ConfigError, DataError, StorageError
 from stablereward.training.collect import Collected
 from stablereward.training.run_folder import RunFolder, write_atomic
 from stablereward.types import Completion, Failure, Preference, Prompt, Reward, Rollouts
@@ -49,9 +49,92 @@ def test_a_folder_is_opened_once_or_resumed_with_the_same_settings(tmp_path: Pat
     run.open("seed: 0\n", resume=True)
     with pytest.raises(ConfigError, match="a run is already here; add --resume"):
         run.open("seed: 0\n", resume=False)
-    with pytest.raises(ConfigError, match="started with other settings; compare"):
+    with pytest.raises(ConfigError, match=r"other settings: seed 0 there, 1 here\. Give the same"):
         run.open("seed: 1\n", resume=True)
     assert (tmp_path / "a" / "run" / "config.yaml").read_text() == "seed: 0\n"
+
+
+def test_settings_that_differ_are_named_and_the_output_is_none_of_them(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.open("output: a\nrl:\n  num_updates: 3\n  betas: [0.5, 0.9]\nold: 1\n", resume=False)
+    run.open("output: b\nrl:\n  num_updates: 3\n  betas: [0.5, 0.9]\nold: 1\n", resume=True)
+    assert (tmp_path / "config.yaml").read_text().startswith("output: b\n")
+    with pytest.raises(ConfigError) as refused:
+        run.open("output: c\nrl:\n  num_updates: 4\n  betas: [0.5, 0.8]\nnew: x\n", resume=True)
+    assert str(refused.value) == (
+        f"{tmp_path}: the run was started with other settings: rl.num_updates 3 there, 4 here; rl.betas "
+        "[0.5, 0.9] there, [0.5, 0.8] here; new not set there, 'x' here; old 1 there, not set here. Give the "
+        "same, or choose another output"
+    )
+    many = "".join(f"s{n}: 1\n" for n in range(9))
+    with pytest.raises(ConfigError, match=r"s4 not set there, 1 here; and 7 more\. "):
+        run.open(many, resume=True)
+    (tmp_path / "config.yaml").write_bytes(b"\xff: [")
+    with pytest.raises(ConfigError, match=r"config\.yaml:1: not valid YAML"):
+        run.open(many, resume=True)
+
+
+def fails(run: RunFolder, *made: str, resume: bool = False, error: type[BaseException] = ValueError) -> None:
+    with pytest.raises(error), run.running("seed: 0\n", resume=resume):
+        for name in made:
+            path = run.path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("" if "empty" in name else "x\n")
+        raise error
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_start_that_fails_before_any_work_leaves_nothing(
+    error: type[BaseException], tmp_path: Path
+) -> None:
+    run = RunFolder(tmp_path / "runs" / "mine")
+    fails(run, "timings.jsonl", "data/train.jsonl", "annotator/empty.jsonl", ".partial-cold/y", error=error)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_start_leaves_what_was_there_before(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mine.jsonl").write_text("1")
+    (tmp_path / "notes").write_text("2")
+    fails(RunFolder(tmp_path), "data/train.jsonl", "annotator/empty.jsonl")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["data", "mine.jsonl", "notes", "train.jsonl"]
+
+
+@pytest.mark.parametrize("work", ["difficulty.jsonl", "annotator/completions.jsonl", "metrics.jsonl"])
+def test_work_is_kept_whatever_fails(work: str, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    fails(run, "timings.jsonl", work)
+    assert (run.path / work).exists() and (run.path / "config.yaml").exists()
+    fails(run, resume=True)
+    assert (run.path / work).exists() and not (run.path / ".lock").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "not JSON"),
+        ("\ud800", "not JSON"),
+        ("[1]", "not an object of JSON"),
+        ("[" * 100_000, "not JSON"),
+        ('{"stage": "rl", "update": "x"}', "an update is no number"),
+    ],
+)
+@pytest.mark.parametrize("name", ["metrics.jsonl", "distributions.jsonl", "timings.jsonl"])
+def test_a_damaged_line_is_named(name: str, line: str, message: str, tmp_path: Path) -> None:
+    run = filled(tmp_path)
+    rows = (tmp_path / name).read_text().splitlines(keepends=True)
+    damaged = "".join([rows[0], line + "\n", *rows[1:]]).encode("utf-8", "surrogatepass")
+    (tmp_path / name).write_bytes(damaged)
+    with pytest.raises(DataError, match=rf"{name}:2: {message}.*; remove the line and resume"):
+        run.rewind("rl", 2)
+    assert (tmp_path / name).read_bytes() == damaged
+
+
+def test_the_last_update_of_a_stage_is_known(tmp_path: Path) -> None:
+    assert RunFolder(tmp_path).logged("rl") == 0
+    run = filled(tmp_path)
+    run.event("stopped", stage="rl", update=9)
+    assert (run.logged("rl"), run.logged("cold_start"), run.logged("other")) == (3, 3, 0)
 
 
 def test_resuming_clears_what_was_half_written(tmp_path: Path) -> None:

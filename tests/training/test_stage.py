@@ -102,6 +102,20 @@ def assert_same(folder: Path, policy: TokenPolicy, whole: tuple[Path, TokenPolic
     assert all(torch.equal(ours, theirs) for ours, theirs in pairs)
 
 
+def test_lines_that_are_missing_are_told(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(Stop):
+        run(model, tmp_path, Plan("progress", 5))
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(path.read_text().splitlines(keepends=True)[0])
+    run(model, tmp_path, Plan())
+    reason = "updates 2 to 4 of rl have no line in metrics.jsonl"
+    event = {"event": "metrics_missing", "stage": "rl", "update": 4, "reason": reason}
+    assert [row["update"] for row in lines(tmp_path)] == [1, 4, *range(5, NUM_UPDATES + 1)]
+    assert lines(tmp_path)[1] == event and reason in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("update", range(1, NUM_UPDATES + 1))
 @pytest.mark.parametrize("moment", ["batches", "figures", "progress"])
 def test_a_resumed_stage_ends_like_one_that_was_not_stopped(
