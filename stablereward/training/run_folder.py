@@ -25,7 +25,7 @@ from stablereward.lock import held
 from stablereward.training.collect import Collected
 from stablereward.types import Failure, ImageSource, Reward, Rollouts
 
-WORTHLESS = frozenset({"config.yaml", "timings.jsonl", "data"})
+WORTHLESS = frozenset({"config.yaml", "machine.json", "timings.jsonl", "data"})
 """What a run has made before it has done any work; the toy world in `data` takes seconds."""
 MAX_NAMED = 5
 REMOVE = "remove the line and resume"
