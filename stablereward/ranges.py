@@ -48,6 +48,8 @@ class Range:
 
 
 Count = Annotated[int, Range(1)]
+Size = Annotated[int, Range(1, 1_000_000)]
+"""A count of what is in memory at once."""
 Number = Annotated[int, Range(0)]
 Proportion = Annotated[float, Range(0, 1)]
 Decay = Annotated[float, Range(0, 1, below=True)]

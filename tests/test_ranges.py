@@ -183,8 +183,8 @@ def test_the_settings_of_a_recipe_are_shown_with_their_ranges(capsys: pytest.Cap
     with pytest.raises(SystemExit):
         main(["train", "r1_reward", "--tiny", "--dry-run"])
     shown = capsys.readouterr().out
-    assert "  num_generations: 8  # at least 1 and at most 10000\n" in shown
+    assert "  num_generations: 8  # at least 1 and at most 1000000\n" in shown
     assert "    learning_rate: 0.001  # above 0\n" in shown
-    assert "votes:  # at least 1\n" in shown
+    assert "votes:  # at least 1 and at most 1000000\n" in shown
     assert yaml.safe_load(shown) == yaml.safe_load(dump(r1_reward.tiny()))
     assert len(fields(r1_reward.Config)) == len(yaml.safe_load(shown))

@@ -31,7 +31,7 @@ from stablereward.objectives.named import stable_reinforce
 from stablereward.objectives.objective import Objective
 from stablereward.objectives.ratios import pre_clipped_ratio, token_ratio
 from stablereward.policies.token import device_named
-from stablereward.ranges import Count, NotNegative, Number, Positive, Range, require_ranges
+from stablereward.ranges import Count, NotNegative, Number, Positive, Range, Size, require_ranges
 from stablereward.recipes.context import Context
 from stablereward.recipes.measuring import Judges, Subject, measure
 from stablereward.recipes.sources import Data, Preferences, Toy, load, toy_annotator
@@ -124,7 +124,7 @@ class Config:
     rl: RLConfig = field(default_factory=RLConfig)
     stable: Stable = field(default_factory=Stable)
     lora: Lora | None = None
-    votes: tuple[Count, ...] = (1, 5, 15)
+    votes: tuple[Size, ...] = (1, 5, 15)
     hardware: Hardware = field(default_factory=Hardware)
     protection: Protection = field(default_factory=Protection)
     seed: Number = 0

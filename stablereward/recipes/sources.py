@@ -11,7 +11,7 @@ from stablereward.data.toy.annotator import NoisyReader, ToyAnnotator
 from stablereward.data.toy.files import write_toy
 from stablereward.data.toy.pairs import pairs
 from stablereward.errors import ConfigError, DataError
-from stablereward.ranges import Count, Number, Proportion, require_ranges
+from stablereward.ranges import Number, Proportion, Size, require_ranges
 from stablereward.recipes.rows import Fault, Kind, require_skipped, sorted_out, tell
 from stablereward.types import Preference
 
@@ -20,8 +20,8 @@ from stablereward.types import Preference
 class Toy:
     """The toy world: how many pairs, and how its annotator errs (see `data.toy.annotator`)."""
 
-    num_train: Count = 1500
-    num_held_out: Count = 480
+    num_train: Size = 1500
+    num_held_out: Size = 480
     habit: Proportion = 0.75
     misreading: Proportion = 0.01
     mistake: Proportion = 0.08

@@ -20,7 +20,7 @@ from stablereward.policies.adapters import add_lora, reference
 from stablereward.policies.checkpointing import checkpoint_layers
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.value_head import add_value_head
-from stablereward.ranges import Count, Proportion, Range, require_ranges
+from stablereward.ranges import Count, Proportion, Range, Size, require_ranges
 from stablereward.recipes.context import fitting
 from stablereward.recipes.rows import Kind
 from stablereward.rewards.reward import RewardFunction
@@ -76,8 +76,8 @@ class Difficulty:
     The paper keeps what needed two tries or more: `min_tries` 2 and no easy ones.
     """
 
-    num_tries: Annotated[int, Range(1, 10_000)] = 3
-    min_tries: Annotated[int, Range(1, 10_001)] = 2
+    num_tries: Size = 3
+    min_tries: Count = 2
     easy_share: Proportion = 0.0
     mixed: bool = False
 

@@ -20,7 +20,7 @@ from stablereward.objectives.objective import Loss
 from stablereward.policies.tiny import create
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.tree import EncodedPrompt, Group
-from stablereward.ranges import Count, Number, Proportion, require_ranges
+from stablereward.ranges import Count, Number, Proportion, Size, require_ranges
 from stablereward.training.fit import fit
 from stablereward.training.optim import OptimConfig, adamw, learning_rate
 from stablereward.types import Prompt
@@ -39,7 +39,7 @@ class Config:
     num_updates: Count = 2800
     pictures_per_batch: Count = 32
     tasks_per_picture: Count = 2
-    num_pictures: Count = 10_000
+    num_pictures: Size = 10_000
     comparing: Proportion = 0.5
     seed: Number = 0
     device: str | None = None

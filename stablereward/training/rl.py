@@ -12,7 +12,7 @@ from stablereward.objectives.objective import Loss, Objective
 from stablereward.objectives.values import value_loss
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.tree import Group
-from stablereward.ranges import Count, NotNegative, Positive, Proportion, Range, require_ranges
+from stablereward.ranges import Count, NotNegative, Positive, Proportion, Range, Size, require_ranges
 from stablereward.training.optim import OptimConfig
 
 
@@ -33,13 +33,13 @@ class RLConfig:
     """
 
     num_updates: Count = 375
-    prompts_per_batch: Count = 32
-    num_generations: Annotated[int, Range(1, 10_000)] = 8
+    prompts_per_batch: Size = 32
+    num_generations: Size = 8
     updates_per_batch: Count = 2
     num_iterations: Count = 1
     temperature: Positive = 1.0
     top_p: Annotated[float, Range(0, 1, above=True)] = 1.0
-    max_completion_length: Annotated[int, Range(1, 1_000_000)] = 1024
+    max_completion_length: Size = 1024
     max_failure_rate: Proportion = 0.2
     max_concurrency: Count = 32
     token_budget: Count = 16_384

@@ -7,7 +7,7 @@ from typing import Annotated
 from stablereward.objectives.objective import Loss
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.tree import Group
-from stablereward.ranges import Count, Range, require_ranges
+from stablereward.ranges import Count, Range, Size, require_ranges
 from stablereward.training.batching import fill, passes
 from stablereward.training.optim import OptimConfig
 from stablereward.types import Prompt
@@ -18,7 +18,7 @@ class SFTConfig:
     """The paper: one epoch, learning rate 1e-5, batches of 256."""
 
     epochs: Annotated[float, Range(0, 1_000_000, above=True)] = 1.0
-    batch_size: Count = 256
+    batch_size: Size = 256
     token_budget: Count = 16_384
     optim: OptimConfig = field(default_factory=lambda: OptimConfig(learning_rate=1e-5))
 
