@@ -12,6 +12,9 @@ import torch
 from torch import Tensor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
+from stablereward.errors import ModelError
+from stablereward.policies.processor import cause
+
 Media = Mapping[str, Tensor]
 """The tensors of images by the names that a model's forward takes."""
 PIXELS = "pixel_values"
@@ -32,10 +35,13 @@ class ByteTable:
 
     @classmethod
     def of(cls, processor: Any) -> Self | None:
-        """None for a processor whose images are kept as it makes them."""
+        """None for a processor whose images are kept as it makes them. Raises ModelError for damaged numbers."""
         images: Any = getattr(processor, "image_processor", None)
         known = type(images) is Qwen2VLImageProcessorPil and images.do_rescale and images.do_normalize
-        return cls(images) if known else None
+        try:
+            return cls(images) if known else None
+        except (TypeError, ValueError) as error:
+            raise ModelError(f"the model's image processor cannot be used: {cause(error)}") from error
 
     def pack(self, patches_NK: Tensor) -> Tensor:
         """The bytes of what the processor makes when it is told AS_BYTES, [N, frames x K] to [N, K]."""

@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from stablereward.errors import ModelError
 from stablereward.policies.pixels import ByteTable, Media, PackedMedia, joined, moved, num_bytes
 from stablereward.policies.token import TokenPolicy
 from stablereward.types import Prompt
@@ -70,6 +71,14 @@ def test_a_processor_that_leaves_a_step_out_is_obeyed(left_out: str, tmp_path: P
     image = picture(56, 84)
     expected = images(images=[image], return_tensors="pt")["pixel_values"]
     assert torch.equal(shown(again, [image])["pixel_values"], expected)
+
+
+@pytest.mark.parametrize("mean", [[0.5, 0.5], ["a", "b", "c"]])
+def test_numbers_that_fit_no_colours_are_a_model_error(mean: list[object], tmp_path: Path) -> None:
+    processor = make("qwen2_5_vl", tmp_path).processor
+    processor.image_processor.image_mean = mean
+    with pytest.raises(ModelError, match="the model's image processor cannot be used: "):
+        ByteTable.of(processor)
 
 
 def test_other_processors_keep_what_they_make(tmp_path: Path) -> None:
