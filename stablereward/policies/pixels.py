@@ -35,7 +35,7 @@ class ByteTable:
 
     @classmethod
     def of(cls, processor: Any) -> Self | None:
-        """None for a processor whose images are kept as it makes them. Raises ModelError for a damaged one."""
+        """None for a processor whose images are kept as it makes them. Raises ModelError."""
         images: Any = getattr(processor, "image_processor", None)
         known = type(images) is Qwen2VLImageProcessorPil and images.do_rescale and images.do_normalize
         try:

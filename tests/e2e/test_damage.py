@@ -17,16 +17,18 @@ SEED = 0
 PER_FILE = 3
 
 
-def damages(content: bytes, rng: random.Random) -> Iterator[bytes]:
-    """The content cut, garbled, or with a line that is gone or something else, in all the ways we know."""
+def damages(content: bytes, rng: random.Random, *, within: bool) -> Iterator[bytes]:
+    """The content cut, garbled or replaced; `within` also with one byte or one line changed."""
     lines = content.splitlines(keepends=True)
     place, middle = rng.randrange(len(content) + 1), len(lines) // 2
     yield content[:place]
-    yield content[:place] + bytes([rng.randrange(256)]) + content[place + 1 :]
     yield rng.randbytes(200)
+    if within:
+        yield content[:place] + bytes([rng.randrange(256)]) + content[place + 1 :]
     for instead in (b"", b"{\n", b"{}\n", b"null\n", b"[1]\n", b'{"stage": "rl", "update": null}\n'):
-        yield b"".join([*lines[:middle], instead, *lines[middle + 1 :]])
         yield instead
+        if within:
+            yield b"".join([*lines[:middle], instead, *lines[middle + 1 :]])
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,9 @@ def test_a_damaged_file_is_one_line_or_does_not_matter(
     for file in side_files(whole, *beside):
         if file.parts[0] == "checkpoints" and not file.parts[1].startswith("rl"):
             continue
-        for content in rng.sample(list(damages((whole / file).read_bytes(), rng)), PER_FILE):
+        # Another number in a model's configuration makes another model, and nobody knows that it is wrong.
+        within = file.parts[0] != "cold_start"
+        for content in rng.sample(list(damages((whole / file).read_bytes(), rng, within=within)), PER_FILE):
             folder = tmp_path / "run"
             shutil.rmtree(folder, ignore_errors=True)
             shutil.copytree(whole, folder)
