@@ -26,6 +26,7 @@ class Signals(NamedTuple):
     reference_log_ratio_BT: log pi - log pi_ref at sampling time, for the KL in the reward.
     values_BT: a critic's values (PPO).
     greedy_rewards_B: reward of the greedy answer to the trajectory's prompt (ReMax).
+    steps_BT: the score of each step that is judged, where the rewards have them; NaN elsewhere.
     """
 
     rewards_B: Tensor
@@ -34,6 +35,7 @@ class Signals(NamedTuple):
     reference_log_ratio_BT: Tensor | None = None
     values_BT: Tensor | None = None
     greedy_rewards_B: Tensor | None = None
+    steps_BT: Tensor | None = None
 
 
 class Advantages(NamedTuple):

@@ -68,8 +68,8 @@ def trajectory_return(baseline: Baseline = no_baseline, *, beta: float = 0.0) ->
     """
 
     def estimate(signals: Signals) -> Tensor:
-        penalty_B = _reference_penalty(signals, beta).sum(dim=1)
-        scores_B = _scores(signals, signals.rewards_B - penalty_B, baseline)
+        penalty_B = reference_penalty(signals, beta).sum(dim=1)
+        scores_B = scores_of(signals, signals.rewards_B - penalty_B, baseline)
         return torch.where(signals.mask_BT, scores_B[:, None], 0.0)
 
     return estimate
@@ -79,8 +79,8 @@ def token_returns(baseline: Baseline = no_baseline, *, gamma: float = 1.0, beta:
     """Return-to-go: the reward on the last token, minus beta (log pi - log pi_ref) on each token."""
 
     def estimate(signals: Signals) -> Tensor:
-        scores_B = _scores(signals, signals.rewards_B, baseline)
-        rewards_BT = terminal_rewards(scores_B, signals.mask_BT) - _reference_penalty(signals, beta)
+        scores_B = scores_of(signals, signals.rewards_B, baseline)
+        rewards_BT = terminal_rewards(scores_B, signals.mask_BT) - reference_penalty(signals, beta)
         return return_to_go(rewards_BT, signals.mask_BT, gamma=gamma)
 
     return estimate
@@ -113,14 +113,14 @@ def critic_advantages(*, gamma: float = 1.0, lam: float = 0.95, beta: float = 0.
     def estimate(signals: Signals) -> Tensor:
         if signals.values_BT is None:
             raise ValueError("critic_advantages: signals have no values_BT; score the batch with the critic")
-        scores_B = _scores(signals, signals.rewards_B, no_baseline)
-        rewards_BT = terminal_rewards(scores_B, signals.mask_BT) - _reference_penalty(signals, beta)
+        scores_B = scores_of(signals, signals.rewards_B, no_baseline)
+        rewards_BT = terminal_rewards(scores_B, signals.mask_BT) - reference_penalty(signals, beta)
         return gae(rewards_BT, signals.values_BT, signals.mask_BT, gamma=gamma, lam=lam)
 
     return estimate
 
 
-def _scores(signals: Signals, rewards_B: Tensor, baseline: Baseline) -> Tensor:
+def scores_of(signals: Signals, rewards_B: Tensor, baseline: Baseline) -> Tensor:
     """The baseline over the live trajectories; 0 for those that have left."""
     live_B = signals.mask_BT.any(dim=1)
     bad_B = live_B & ~rewards_B.isfinite()
@@ -132,7 +132,7 @@ def _scores(signals: Signals, rewards_B: Tensor, baseline: Baseline) -> Tensor:
     return scores_B
 
 
-def _reference_penalty(signals: Signals, beta: float) -> Tensor:
+def reference_penalty(signals: Signals, beta: float) -> Tensor:
     """beta k1 per token: in a reward only k1 gives the gradient of the KL without bias."""
     if beta == 0.0:
         return torch.zeros_like(signals.mask_BT, dtype=signals.rewards_B.dtype)

@@ -206,6 +206,24 @@ def remax(*, beta: float = 0.0) -> Objective:
     )
 
 
+def ddpo(*, epsilon: float = 1e-4, limit: float = 5.0) -> Objective:
+    """z-scores within each prompt's group, at most `limit`, for denoising steps whose log-probabilities are
+    means over their numbers: hence the narrow clip.
+
+    The authors' code keeps a prompt's statistics over epochs; here they are those of the batch.
+    """
+    return Objective(
+        name="ddpo",
+        link="https://arxiv.org/abs/2305.13301",
+        advantage=compose(trajectory_return(advantages.group_normalise), keep=advantages.winsorise(limit)),
+        ratio=ratios.token_ratio,
+        surrogate=surrogates.ppo_clip(epsilon_low=epsilon, epsilon_high=epsilon),
+        reduction=reductions.sequence_mean_token_mean,
+        min_group=2,
+        invariant_to="prompt_constant",
+    )
+
+
 def ppo(*, epsilon: float = 0.2, gamma: float = 1.0, lam: float = 0.95, beta: float = 0.0) -> Objective:
     """Generalised advantages from a critic, whitened, under the clip. gamma is 1, as usual for text."""
     return Objective(
@@ -232,6 +250,7 @@ ALL: tuple[Callable[..., Objective], ...] = (
     cispo,
     rloo,
     remax,
+    ddpo,
     ppo,
 )
 """Every named objective; each can be called without arguments. The law tests run over all of them."""

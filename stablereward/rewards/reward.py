@@ -1,4 +1,7 @@
-"""What a reward is: a function from a sample to a Reward or a Failure. An error never becomes a number."""
+"""What a reward is: a function from a sample, or from a prompt's whole group, to rewards or failures.
+
+An error never becomes a number.
+"""
 
 import asyncio
 import inspect
@@ -8,21 +11,24 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Generic, Self
 
 from stablereward.errors import ConfigError
-from stablereward.types import Completion, Failure, Prompt, Reward
+from stablereward.types import Completion, Failure, Group, P, Prompt, Reward, T, Trajectory
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sample:
-    """One completion with the prompt it answers: images, and the preference with its label."""
+@dataclass(frozen=True, kw_only=True)  # slots and a call of the alias below exclude each other
+class SampleOf(Generic[P, T]):
+    """One trajectory with the prompt it answers."""
 
-    prompt: Prompt
-    completion: Completion
+    prompt: P
+    completion: T
 
 
-RewardFunction = Callable[[Sample], Reward | Failure | Awaitable[Reward | Failure]]
+Sample = SampleOf[Prompt, Completion]
+"""One completion with the prompt it answers: images, and the preference with its label."""
+
+RewardFunction = Callable[[SampleOf[Any, Any]], Reward | Failure | Awaitable[Reward | Failure]]
 """Plain for arithmetic on text; async for whatever waits, so that samples wait side by side.
 
 In training an async function is called in a thread of its own while the policy still writes other
@@ -30,12 +36,37 @@ samples, so it must not use that policy. A plain one is called in the caller's t
 """
 
 
+GroupReward = Callable[[Group[Any, Any]], Sequence[Reward | Failure] | Awaitable[Sequence[Reward | Failure]]]
+"""From a prompt's trajectories to one reward for each, in their order: for rewards that compare siblings
+or ask a model for all of them at once. `each` makes one of a reward function of one sample."""
+
+
+class Each:
+    """A reward function of one sample as one of a group. Its samples need not wait for each other."""
+
+    def __init__(self, reward: RewardFunction) -> None:
+        self.reward = reward
+
+    async def __call__(self, group: Group[Any, Any]) -> Sequence[Reward | Failure]:
+        return await score(samples_of(group), self.reward)
+
+
+def each(reward: RewardFunction) -> GroupReward:
+    """Rewards every sample of a group on its own."""
+    return Each(reward)
+
+
+def samples_of(group: Group[P, T]) -> list[SampleOf[P, T]]:
+    """The group's trajectories, each with the prompt."""
+    return [SampleOf(prompt=group.prompt, completion=t) for t in group.trajectories]
+
+
 def is_async(reward: RewardFunction) -> bool:
     """Whether the function, or the method that makes an object callable, is written with `async def`."""
     return inspect.iscoroutinefunction(reward) or inspect.iscoroutinefunction(type(reward).__call__)
 
 
-async def apply(reward: RewardFunction, sample: Sample) -> Reward | Failure:
+async def apply(reward: RewardFunction, sample: SampleOf[Any, Any]) -> Reward | Failure:
     """What one reward function says of one sample, whether it is plain or async.
 
     Raises whatever the function raises, and TypeError where it returns something else.
@@ -49,7 +80,7 @@ async def apply(reward: RewardFunction, sample: Sample) -> Reward | Failure:
 
 
 async def score(
-    samples: Sequence[Sample], reward: RewardFunction, *, max_concurrency: int = 32
+    samples: Sequence[SampleOf[Any, Any]], reward: RewardFunction, *, max_concurrency: int = 32
 ) -> list[Reward | Failure]:
     """The reward of every sample, in the order of the samples.
 
@@ -59,6 +90,29 @@ async def score(
     """
     one = _bounded(reward, max_concurrency)
     return list(await asyncio.gather(*(one(sample) for sample in samples)))
+
+
+async def score_groups(
+    groups: Sequence[Group[Any, Any]], reward: GroupReward, *, max_concurrency: int = 32
+) -> list[tuple[Reward | Failure, ...]]:
+    """The rewards of every group's trajectories, in the order of the groups. Guards as `score` does.
+
+    At most `max_concurrency` calls are under way at once. A function of groups that raises, or gives
+    another number of rewards than there are trajectories, is a Failure for that group and no other.
+    """
+    if isinstance(reward, Each):
+        samples = [sample for group in groups for sample in samples_of(group)]
+        rewards = iter(await score(samples, reward.reward, max_concurrency=max_concurrency))
+        return [tuple(next(rewards) for _ in group.trajectories) for group in groups]
+    slots = _slots(max_concurrency)
+
+    async def one(group: Group[Any, Any]) -> tuple[Reward | Failure, ...]:
+        if not group.trajectories:
+            return ()
+        async with slots:
+            return await _guarded_group(reward, group)
+
+    return list(await asyncio.gather(*(one(group) for group in groups)))
 
 
 class Scoring:
@@ -74,7 +128,7 @@ class Scoring:
 
     def __init__(self, reward: RewardFunction, *, max_concurrency: int = 32) -> None:
         self._one = _bounded(reward, max_concurrency)
-        self._samples: asyncio.Queue[Sample | None] = asyncio.Queue()
+        self._samples: asyncio.Queue[SampleOf[Any, Any] | None] = asyncio.Queue()
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
 
     def __enter__(self) -> Self:
@@ -83,7 +137,7 @@ class Scoring:
         self._outcomes = self._thread.submit(self._run)
         return self
 
-    def ask(self, sample: Sample) -> None:
+    def ask(self, sample: SampleOf[Any, Any]) -> None:
         """Has the sample's reward asked for, and returns at once."""
         self._tell(self._samples.put_nowait, sample)
 
@@ -120,26 +174,58 @@ class Scoring:
 
 def _bounded(
     reward: RewardFunction, max_concurrency: int
-) -> Callable[[Sample], Coroutine[object, object, Reward | Failure]]:
+) -> Callable[[SampleOf[Any, Any]], Coroutine[object, object, Reward | Failure]]:
     """The guarded function, with at most so many calls under way."""
-    if max_concurrency < 1:
-        raise ConfigError(f"max_concurrency is {max_concurrency}; it must be at least 1")
-    slots = asyncio.Semaphore(max_concurrency)
+    slots = _slots(max_concurrency)
 
-    async def one(sample: Sample) -> Reward | Failure:
+    async def one(sample: SampleOf[Any, Any]) -> Reward | Failure:
         async with slots:
             return await _guarded(reward, sample)
 
     return one
 
 
-async def _guarded(reward: RewardFunction, sample: Sample) -> Reward | Failure:
+def _slots(max_concurrency: int) -> asyncio.Semaphore:
+    if max_concurrency < 1:
+        raise ConfigError(f"max_concurrency is {max_concurrency}; it must be at least 1")
+    return asyncio.Semaphore(max_concurrency)
+
+
+async def _guarded(reward: RewardFunction, sample: SampleOf[Any, Any]) -> Reward | Failure:
     try:
-        outcome = await apply(reward, sample)
-        if isinstance(outcome, Failure):
-            return outcome
-        numbers = {"value": outcome.value, **outcome.parts}
-        wrong = [f"{name} is {number}" for name, number in numbers.items() if not math.isfinite(number)]
+        return _checked(await apply(reward, sample), sample.completion)
     except Exception as error:  # noqa: BLE001 - the function is the user's: it may raise anything
-        return Failure(reason="reward_raised", detail=f"{type(error).__name__}: {error}")
-    return Failure(reason="non_finite_reward", detail=", ".join(wrong)) if wrong else outcome
+        return _raised(error)
+
+
+async def _guarded_group(reward: GroupReward, group: Group[Any, Any]) -> tuple[Reward | Failure, ...]:
+    try:
+        made = reward(group)
+        outcomes = list(await made if inspect.isawaitable(made) else made)
+        if len(outcomes) != len(group.trajectories):
+            raise ValueError(f"{len(outcomes)} rewards for {len(group.trajectories)} trajectories")
+        for outcome in outcomes:
+            if not isinstance(outcome, Reward | Failure):
+                raise TypeError(f"a reward is a Reward or a Failure, not {type(outcome).__name__}")
+        return tuple(_checked(o, t) for o, t in zip(outcomes, group.trajectories, strict=True))
+    except Exception as error:  # noqa: BLE001 - the function is the user's: it may raise anything
+        return (_raised(error),) * len(group.trajectories)
+
+
+def _checked(outcome: Reward | Failure, trajectory: Trajectory) -> Reward | Failure:
+    """What is not finite, or has steps that are not the trajectory's, is a Failure."""
+    if isinstance(outcome, Failure):
+        return outcome
+    numbers = {"value": outcome.value, **outcome.parts}
+    numbers |= {f"step {n}": score for n, score in enumerate(outcome.steps, start=1) if score is not None}
+    wrong = [f"{name} is {number}" for name, number in numbers.items() if not math.isfinite(number)]
+    if wrong:
+        return Failure(reason="non_finite_reward", detail=", ".join(wrong[:8]))
+    if outcome.steps and len(outcome.steps) != trajectory.num_steps:
+        detail = f"{len(outcome.steps)} rewards for {trajectory.num_steps} steps"
+        return Failure(reason="wrong_steps", detail=detail)
+    return outcome
+
+
+def _raised(error: Exception) -> Failure:
+    return Failure(reason="reward_raised", detail=f"{type(error).__name__}: {error}")

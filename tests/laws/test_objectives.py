@@ -44,7 +44,7 @@ class Batch:
     def map(self, change) -> "Batch":
         """`change` applied to every tensor."""
         return Batch(
-            Signals(*map(change, self.signals)),
+            Signals(*(None if one is None else change(one) for one in self.signals)),
             change(self.logprobs_BT),
             change(self.old_BT),
             change(self.reference_BT),

@@ -49,6 +49,7 @@ EXPECTED = {
     "cispo": [HALF, -HALF, 0.0, 0.0],
     "rloo": [1.5, -1.5, 0.0, 0.0],
     "remax": [0.0, -1.5, 1.5, 1.5],
+    "ddpo": [HALF, -HALF, 0.0, 0.0],
 }
 
 
