@@ -2,8 +2,9 @@
 
 A settings class is a frozen keyword-only dataclass whose fields are int, float, bool, str, Path,
 Literal, tuples of these, unions with None, or another settings class. A number's range belongs in its type
-(see `ranges`), rules between fields in the class's `__post_init__`. Both raise ConfigError with a message
-that begins with the name of the field, before which `resolve` puts the names of its groups.
+(see `ranges`), and so does `NoResult`; rules between fields belong in the class's `__post_init__`. Ranges and
+rules raise ConfigError with a message that begins with the name of the field, before which `resolve` puts the
+names of its groups.
 """
 
 import dataclasses
@@ -23,6 +24,14 @@ from stablereward.errors import ConfigError
 from stablereward.ranges import ranges
 
 Settings = TypeVar("Settings")
+
+
+class NoResult:
+    """In the type of a field: whatever its value, the results are the same, so a resume may change it.
+
+    timeout: Annotated[float, NoResult]
+    """
+
 
 MAX_FILE_BYTES = 256 * 1024
 
@@ -105,6 +114,20 @@ def flat(text: str, where: str) -> dict[str, Any]:
     return dict(leaves(_tree(text.encode(), where), ""))
 
 
+def without_result(cls: type) -> frozenset[str]:
+    """The dotted names of the fields below a class that are marked `NoResult`."""
+
+    def marked(cls: type, prefix: str) -> Iterator[str]:
+        full = get_type_hints(cls, include_extras=True)
+        for name, hint in _hints(cls).items():
+            if NoResult in getattr(full[name], "__metadata__", ()):
+                yield f"{prefix}{name}"
+            if nested := _nested(hint):
+                yield from marked(nested, f"{prefix}{name}.")
+
+    return frozenset(marked(cls, ""))
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Raw:
     """An override's value as YAML and as typed: `--set name=123` may still mean the text 123."""
@@ -178,9 +201,11 @@ def _typed(value: Any, hint: Any, name: str, where: str) -> Any:
     candidates = [value.value, value.text] if isinstance(value, _Raw) else [value]
     problem = ""
     for candidate in candidates:
-        if candidate == "" and Path in (hint, *get_args(hint)):  # it would be the folder one is in
-            problem = "should be a path, not ''"
-            continue
+        if "\\u0000" in json.dumps(candidate):  # no path and no request can hold it
+            raise ConfigError(f"{where}: {name} should be without the character NUL")
+        blank = isinstance(candidate, str) and not candidate.strip()
+        if blank and Path in (hint, *get_args(hint)):  # it would be the folder one is in
+            raise ConfigError(f"{where}: {name} should be a path, not {_short(candidate)}")
         try:
             # Strict JSON rules are the wanted ones: no bool for int and no text for numbers, but a list
             # for a tuple and text for a Path.

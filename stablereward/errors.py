@@ -3,6 +3,9 @@
 The command prints the message alone and exits with `exit_code`; the library raises it.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class StableRewardError(Exception):
     """Base of all errors this package raises on purpose."""
@@ -48,3 +51,11 @@ class StorageError(StableRewardError):
     """A file cannot be written, for example because the disk is full."""
 
     exit_code = 7
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence that suggests the nearest of the known names; empty where none is near."""
+    names = list(known)
+    begun = [one for one in names if name and one.startswith(name)]
+    near = get_close_matches(name[:200], names, n=1, cutoff=0.5) or begun
+    return f"; did you mean {near[0]}?" if near else ""

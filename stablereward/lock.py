@@ -13,6 +13,7 @@ from stablereward.errors import ConfigError, StorageError
 FILE = ".lock"
 TRIES = 100
 """How often the holder before may be in the way by leaving."""
+MAX_SHOWN = 200
 _UNKNOWN = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -23,14 +24,12 @@ def held(folder: Path) -> Iterator[None]:
     Who holds it stands in `.lock`. Where the file system has no locks, nothing is held. Raises ConfigError,
     naming process and machine, where the folder is held already, and StorageError where it cannot be written.
     """
-    made = [path for path in (folder, *folder.parents) if not path.exists()]
     file = folder / FILE
     try:
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
         handle = _locked(file)
     except OSError as error:
-        raise StorageError(
-            f"{folder}: cannot be written: {error.strerror}; check the folder's permissions"
-        ) from None
+        raise StorageError(f"{_short(folder)}: cannot be written: {_cause(error, folder)}") from None
     try:
         yield
     finally:
@@ -41,6 +40,23 @@ def held(folder: Path) -> Iterator[None]:
         for path in made:
             with suppress(OSError):
                 path.rmdir()
+
+
+def _cause(error: OSError, folder: Path) -> str:
+    """Why a folder cannot be written, and what to do."""
+    if error.errno == errno.ENAMETOOLONG:
+        return f"{error.strerror}; choose a shorter output"
+    for path in (folder, *folder.parents):
+        if path.is_symlink() and not path.exists():
+            return f"{path} is a link to what is not there; remove the link or choose another output"
+        if path.exists() and not path.is_dir():
+            return f"{path} is a file, not a folder; choose another output"
+    return f"{error.strerror}; check the folder's permissions"
+
+
+def _short(folder: Path) -> str:
+    text = str(folder)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def _locked(file: Path) -> int:

@@ -47,15 +47,18 @@ class Range:
         return f"{'below' if self.below else 'at most'} {self.high}"
 
 
+LARGE = 1_000_000_000
+"""The end of a number that has no other: float32 holds it, and a product of four."""
+
 Count = Annotated[int, Range(1)]
 Size = Annotated[int, Range(1, 1_000_000)]
 """A count of what is in memory at once."""
 Number = Annotated[int, Range(0)]
 Proportion = Annotated[float, Range(0, 1)]
 Decay = Annotated[float, Range(0, 1, below=True)]
-Positive = Annotated[float, Range(0, above=True)]
-NotNegative = Annotated[float, Range(0)]
-Finite = Annotated[float, Range()]
+Positive = Annotated[float, Range(0, LARGE, above=True)]
+NotNegative = Annotated[float, Range(0, LARGE)]
+Finite = Annotated[float, Range(-LARGE, LARGE)]
 
 
 def require_ranges(settings: Any) -> None:

@@ -1,16 +1,17 @@
 """The nouns, in the order they occur.
 
-    file row → Preference → Prompt → Completion → Reward → Rollouts → update
+    file row → Preference → Prompt → Completion → Reward → Group → update
                                           └→ Judgement → Vote → Row
 
 Shape letters used in names everywhere: B trajectories, G group size, N responses, T steps
 (tokens, for language models), P prompt tokens, V vocabulary, K votes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import Generic, Protocol, TypeVar
 
 from PIL.Image import Image
 
@@ -73,19 +74,47 @@ class Prompt:
     preference: Preference | None = None
 
 
+class Trajectory(Protocol):
+    """What a policy did on one prompt, in T steps: tokens, denoising steps or actions."""
+
+    @property
+    def logprobs(self) -> Sequence[float]:
+        """Of every step, when it was taken; empty where that is not known, as for a demonstration."""
+        ...
+
+    @property
+    def num_steps(self) -> int:
+        """T."""
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """Whether it ended by itself, and no limit cut it."""
+        ...
+
+
+P = TypeVar("P")
+T = TypeVar("T", bound=Trajectory)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """What an engine wrote. `token_ids` and `logprobs` are the sampled tokens, end token included.
+    """What an engine wrote: a `Trajectory` of tokens.
 
-    Log-probabilities are those of the distribution that was drawn from; of a greedy token, at temperature 1.
-    `finished` is False where the length limit cut it. Engines that only return text leave both
-    tuples empty.
+    `token_ids` and `logprobs` are of the sampled tokens, end token included; the latter of the distribution
+    that was drawn from, and of a greedy token at temperature 1. `finished` is False where the length limit
+    cut it. Engines that only return text leave both tuples empty.
     """
 
     text: str
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
     finished: bool = True
+
+    @property
+    def num_steps(self) -> int:
+        """How many tokens it has."""
+        return len(self.token_ids)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,19 +127,31 @@ class Failure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reward:
-    """A training signal and the named parts it was made of."""
+    """A training signal and the named parts it was made of.
+
+    `steps` holds a score for each of the trajectory's T steps, None where a step is not judged (the tokens
+    within a line, where a line is judged at its end). Empty where the reward says nothing of steps.
+    """
 
     value: float
     parts: Mapping[str, float] = field(default_factory=dict)
+    steps: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rollouts:
-    """One prompt, its G completions and what each earned."""
+class Group(Generic[P, T]):
+    """One prompt, its G trajectories and, once they are known, what each earned."""
 
-    prompt: Prompt
-    completions: tuple[Completion, ...]
-    rewards: tuple[Reward | Failure, ...]
+    prompt: P
+    trajectories: tuple[T, ...]
+    rewards: tuple[Reward | Failure, ...] = ()
+
+    def rewarded(self) -> "Group[P, T]":
+        """The trajectories that have a reward."""
+        pairs = [
+            (t, r) for t, r in zip(self.trajectories, self.rewards, strict=False) if isinstance(r, Reward)
+        ]
+        return replace(self, trajectories=tuple(t for t, _ in pairs), rewards=tuple(r for _, r in pairs))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -50,6 +50,16 @@ def refusal(*overrides: str, cls: type = Run) -> str:
     return message
 
 
+@pytest.mark.parametrize("name", ["name", "folder"])
+def test_text_with_nul_is_refused(name: str) -> None:
+    said = refusal(f'{name}="a\\0b"')
+    assert said.endswith(f"{name} should be without the character NUL")
+
+
+def test_a_blank_path_is_refused() -> None:
+    assert refusal("folder='  '").endswith("folder should be a path, not '  '")
+
+
 def test_defaults_then_file_then_overrides(tmp_path):
     file = tmp_path / "run.yaml"
     file.write_text("learning_rate: 1e-4\nupdates: 20\nsampling: {top_p: 0.9}\n")

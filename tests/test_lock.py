@@ -1,5 +1,7 @@
 """One process at a time in a folder: real processes, one of them killed."""
 
+import errno
+import fcntl
 import os
 import platform
 import re
@@ -105,10 +107,53 @@ def test_every_command_that_fills_a_folder_holds_it(
     assert not list(tmp_path.rglob("*.*"))
 
 
-def test_a_place_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("place", "cause"),
+    [
+        ("file", "file is a file, not a folder; choose another output"),
+        ("file/run", "file is a file, not a folder; choose another output"),
+        ("link", "link is a link to what is not there; remove the link or choose another output"),
+        ("link/run", "link is a link to what is not there; remove the link or choose another output"),
+        ("x" * 300, "File name too long; choose a shorter output"),
+        ("x" * 300 + "/run", "File name too long; choose a shorter output"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_a_storage_error(place: str, cause: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    with pytest.raises(StorageError, match="cannot be written") as refused, held(tmp_path / place):
+        raise AssertionError
+    assert str(refused.value).endswith(cause) and "\n" not in str(refused.value)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
+
+
+def test_a_folder_without_permission_is_a_storage_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "open", refuse)
     with (
-        pytest.raises(StorageError, match=r"file: cannot be written: .*check the folder's permissions"),
-        held(tmp_path / "file"),
+        pytest.raises(StorageError, match="Permission denied; check the folder's permissions"),
+        held(tmp_path),
     ):
         raise AssertionError
+
+
+def test_a_lock_on_a_file_that_was_made_anew_since_it_was_opened_is_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The holder before removes the file after it was opened here, and the next one makes another."""
+    tried, system_flock = [], fcntl.flock
+
+    def flock(handle: int, how: int) -> None:
+        if not tried:
+            (tmp_path / ".lock").unlink()
+            (tmp_path / ".lock").write_text("the next one")
+        tried.append(os.fstat(handle).st_ino)
+        system_flock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with held(tmp_path):
+        assert (tmp_path / ".lock").stat().st_ino == tried[-1] and len(tried) == 2

@@ -10,13 +10,13 @@ import pytest
 import yaml
 
 from stablereward.cli import main
-from stablereward.cli.recipes import described, load
 from stablereward.config import dump, resolve
 from stablereward.errors import ConfigError
 from stablereward.lab.jobs import Job
 from stablereward.lab.start import Setup
-from stablereward.ranges import Count, Positive, Proportion, Range, ranges, require_ranges
+from stablereward.ranges import LARGE, Count, Positive, Proportion, Range, ranges, require_ranges
 from stablereward.recipes import r1_reward
+from stablereward.recipes.found import described, load
 from stablereward.recipes.r1_reward import Server
 
 ROOTS = [load(name).Config for name in described()] + [Job, Setup]
@@ -62,7 +62,7 @@ def test_law_a_number_is_within_its_stated_range_or_refused_by_its_name(
     base = ["arm=grpo", "seed=0", "regime={name: a, about: b, rl: {}}"] if root is Job else []
     base += ["recipe={}"] if root is Setup else []
     if cls is Server:
-        base.append(f"{dotted.rpartition('.')[0]}={{base_url: a, model: b}}")
+        base.append(f"{dotted.rpartition('.')[0]}={{base_url: 'http://a', model: b}}")
     whole = float not in set(kinds(hint))
     for value in VALUES:
         setting = f"{dotted}={written(value, hint)}"
@@ -81,12 +81,26 @@ def test_law_a_number_is_within_its_stated_range_or_refused_by_its_name(
             assert dump(made)
 
 
+@pytest.mark.parametrize(("root", "dotted", "cls", "name", "hint"), SETTINGS)
+def test_law_a_number_with_a_point_is_one_that_float32_holds(
+    root: type, dotted: str, cls: type, name: str, hint: Any
+) -> None:
+    if float in set(kinds(hint)):
+        allowed = ranges(cls)[name]
+        assert allowed.low >= -LARGE and allowed.high <= LARGE, dotted
+
+
 REFUSED = [
     ("rl.num_generations=0", "rl.num_generations must be at least 1, not 0"),
     ("rl.updates_per_batch=0", "rl.updates_per_batch must be at least 1, not 0"),
     ("rl.prompts_per_batch=0", "rl.prompts_per_batch must be at least 1, not 0"),
     ("rl.token_budget=0", "rl.token_budget must be at least 1, not 0"),
-    ("rl.temperature=0", "rl.temperature must be above 0, not 0.0"),
+    ("rl.temperature=0", "rl.temperature must be at least 0.001, not 0.0"),
+    ("rl.temperature=1e-300", "rl.temperature must be at least 0.001, not 1e-300"),
+    ("rl.optim.learning_rate=1e300", "rl.optim.learning_rate must be at most 10, not 1e+300"),
+    ("cold_start.optim.learning_rate=1e300", "cold_start.optim.learning_rate must be at most 10, not 1e+300"),
+    ("stable.sigmas=1e308", "stable.sigmas must be at most 1000000000, not 1e+308"),
+    ("stable.epsilon=1e300", "stable.epsilon must be at most 1000000000, not 1e+300"),
     ("rl.temperature=.inf", "rl.temperature must be a finite number, not inf"),
     ("rl.top_p=1.5", "rl.top_p must be at most 1, not 1.5"),
     ("rl.optim.betas=[1.5, 2]", "rl.optim.betas must be below 1, not 1.5"),
@@ -108,6 +122,15 @@ REFUSED = [
     ("data.toy.num_train=-1", "data.toy.num_train must be at least 1, not -1"),
     ("referee={base_url: x, model: y, timeout: -1}", "referee.timeout must be above 0, not -1.0"),
     ("seed=-1", "seed must be at least 0, not -1"),
+    ("annotator={base_url: x, model: y}", "annotator.base_url is 'x'; it must be like http"),
+    (
+        "annotator={base_url: 'http://x', model: y, extra: [foo]}",
+        "annotator.extra: the extra field 'foo' has no",
+    ),
+    ("hardware.device=tpu", "hardware.device is 'tpu'; it must be cpu, mps, cuda or cuda:NUMBER"),
+    ("data.format=foo", "data.format is 'foo'; it must be one of stablereward, r1_reward"),
+    ("model='  '", "model must be a folder or a name, not empty"),
+    ("output=' '", "--set \"output=' '\": output should be a path, not ' '"),
     ("model=", "model must be a folder or a name, not empty"),
     ("output=", "--set 'output=': output should be a path, not ''"),
 ]
@@ -184,7 +207,7 @@ def test_the_settings_of_a_recipe_are_shown_with_their_ranges(capsys: pytest.Cap
         main(["train", "r1_reward", "--tiny", "--dry-run"])
     shown = capsys.readouterr().out
     assert "  num_generations: 8  # at least 1 and at most 1000000\n" in shown
-    assert "    learning_rate: 0.001  # above 0\n" in shown
+    assert "    learning_rate: 0.001  # above 0 and at most 10\n" in shown
     assert "votes:  # at least 1 and at most 1000000\n" in shown
     assert yaml.safe_load(shown) == yaml.safe_load(dump(r1_reward.tiny()))
     assert len(fields(r1_reward.Config)) == len(yaml.safe_load(shown))

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -14,8 +13,8 @@ from pathlib import Path
 from PIL import Image
 
 from stablereward.data.formats import FORMATS, Format
-from stablereward.data.images import load_image
-from stablereward.errors import ConfigError, DataError, StorageError
+from stablereward.errors import ConfigError, DataError, StorageError, did_you_mean
+from stablereward.images import load_image
 from stablereward.types import ImageSource, Preference
 
 MAX_ROW_BYTES = 16 * 1024 * 1024
@@ -69,13 +68,13 @@ def read_rows(
     Raises ConfigError and DataError for what is no matter of one row, such as a file that is not there.
     """
     if format is not None and format not in FORMATS:
-        nearest = get_close_matches(format, FORMATS, n=1, cutoff=0.0)[0]
-        raise ConfigError(f"there is no format {format!r}; did you mean {nearest}? ({', '.join(FORMATS)})")
+        hint = did_you_mean(format, FORMATS)
+        raise ConfigError(f"there is no format {format!r}{hint} ({', '.join(FORMATS)})")
     try:
         path.open("rb").close()
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); check the path") from None
-    rows = islice(_rows(path), limit)
+    rows = islice(rows_of(path), limit)
     return _preferences(rows, path, None if format is None else FORMATS[format], images_root, require_images)
 
 
@@ -155,7 +154,8 @@ def _require(image: ImageSource, where: str) -> None:
         )
 
 
-def _rows(path: Path) -> Iterator[_NumberedRow]:
+def rows_of(path: Path) -> Iterator[_NumberedRow]:
+    """The rows of a file, each with the words that say where it is. Raises DataError."""
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         return _parquet_rows(path)

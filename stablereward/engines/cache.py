@@ -8,9 +8,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, FiniteFloat, ValidationError
 
-from stablereward.data.images import load_image
 from stablereward.engines.engine import Engine, Sampling
 from stablereward.errors import DataError, StorageError
+from stablereward.images import load_image
 from stablereward.types import Completion, Failure, Prompt
 
 

@@ -7,11 +7,11 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, Field, FiniteFloat, ValidationError, field_validator
 
-from stablereward.data.images import load_image
 from stablereward.engines.engine import Sampling
 from stablereward.errors import ConfigError
+from stablereward.images import load_image
 from stablereward.types import Completion, Prompt
 
 NEUTRAL: Mapping[str, float] = {
@@ -24,12 +24,21 @@ NEUTRAL: Mapping[str, float] = {
 }
 """What `Sampling` does not have, switched off: unsent, vLLM and others take the model's own values."""
 
-_OPTIONAL = (*NEUTRAL, "temperature", "top_p", "seed")
 _BY_VALUE = ("temperature", "top_p")
 _LENGTH, _NEWER_LENGTH = "max_tokens", "max_completion_tokens"
 
 Refused = tuple[str, object]
 """A field's name that a server refuses; with its value where another value may be taken, else with None."""
+
+NO_TEMPERATURE: Refused = ("temperature", None)
+"""Of a server that takes no temperature at all: asked without it, it would sample in its own way."""
+
+_OF_A_VALUE = re.compile(
+    r"value|positive|negative|greater|less than|at least|at most|between|range|must be|should be|set to|"
+    r"only \d|[<>]",
+    re.IGNORECASE,
+)
+"""What a refusal says of a value that is out of bounds, and not of a field that is unknown."""
 
 
 def request(model: str, content: object, sampling: Sampling, k: int) -> dict[str, object]:
@@ -53,12 +62,39 @@ def without(body: Mapping[str, object], refused: Collection[Refused]) -> dict[st
 
 
 def refused_by(refusal: str, body: Mapping[str, object]) -> set[Refused]:
-    """The fields of a request that a refusal names, of those that a request can do without."""
-    words = set(re.findall(r"\w+", refusal))
-    named = {name for name in _OPTIONAL if name in words}
-    if {_LENGTH, _NEWER_LENGTH} <= words:
-        named.add(_LENGTH)
-    return {_field(name, body[name]) for name in named & body.keys()}
+    """The fields of a request that a refusal names and that a request can do without.
+
+    A refusal often names more than it refuses ("supported are temperature and top_p"), so only those
+    come that matter least: what is switched off, then the length limit's name, seed, top_p, temperature.
+    """
+    if off := named_neutral(refusal, body):
+        return off
+    words = _words(refusal)
+    top_p = {field for field in neutral(body) if field[0] in words}
+    if {_LENGTH, _NEWER_LENGTH} <= words and _LENGTH in body:
+        return {(_LENGTH, None)}
+    if top_p:
+        return top_p
+    named = next((name for name in ("seed", "top_p", "temperature") if name in words & body.keys()), None)
+    if named == "temperature" and not _OF_A_VALUE.search(refusal):
+        return {NO_TEMPERATURE}
+    return {_field(named, body[named])} if named else set()
+
+
+def named_neutral(refusal: str, body: Mapping[str, object]) -> set[Refused]:
+    """The fields of `NEUTRAL` in a request that a refusal names."""
+    return {(name, None) for name in NEUTRAL.keys() & body.keys() & _words(refusal)}
+
+
+def neutral(body: Mapping[str, object]) -> set[Refused]:
+    """The fields of a request that only switch something off."""
+    off = {name for name in body if name in NEUTRAL or (name == "top_p" and body[name] == 1)}
+    return {_field(name, body[name]) for name in off}
+
+
+def _words(text: str) -> set[str]:
+    """The names in a text as requests write them: topK is top_k."""
+    return set(re.findall(r"\w+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text).lower()))
 
 
 def _field(name: str, value: object) -> Refused:
@@ -122,6 +158,17 @@ class _Message(BaseModel):
     content: str | None = None
     reasoning_content: Any = None
     reasoning: Any = None
+
+    @field_validator("content", mode="before")
+    @classmethod
+    def _joined(cls, content: object) -> object:
+        """A list of texts, as some servers send it, as one text; all else as it is."""
+        if not isinstance(content, list) or not all(
+            isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
+            for part in content
+        ):
+            return content
+        return "".join(part["text"] for part in content) or None
 
     def text(self, finished: bool) -> str | None:
         """Everything that the model wrote, as one text; None where it wrote nothing and was not cut."""

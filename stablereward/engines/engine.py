@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Protocol, runtime_checkable
 
+from stablereward.ranges import Count, NotNegative, Range, require_ranges
 from stablereward.types import Completion, Failure, Prompt
 
 
@@ -11,11 +12,14 @@ from stablereward.types import Completion, Failure, Prompt
 class Sampling:
     """How to sample. `temperature=0` is greedy. `max_completion_length` is in tokens."""
 
-    num_generations: int = 1
-    temperature: float = 1.0
-    top_p: float = 1.0
-    max_completion_length: int = 1024
-    seed: int = 0
+    num_generations: Count = 1
+    temperature: NotNegative = 1.0
+    top_p: Annotated[float, Range(0, 1, above=True)] = 1.0
+    max_completion_length: Count = 1024
+    seed: Annotated[int, Range()] = 0
+
+    def __post_init__(self) -> None:
+        require_ranges(self)
 
 
 class Engine(Protocol):

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import random
+import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ _MAX_WAIT_S = 30.0
 _MAX_DETAIL = 300
 _MANY_SAMPLES = 3
 """So many equal samples at a temperature are no chance."""
+_PERHAPS_REFUSALS = (HTTPStatus.NOT_FOUND, HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.NOT_IMPLEMENTED)
+"""What some servers answer to a field that they do not know."""
 _log = logging.getLogger(__name__)
 # Its own generator: waiting must not move the random state that a run resumes from.
 _JITTER = random.Random()
@@ -38,8 +41,11 @@ class OpenAIServer:
 
     A request names every field that changes sampling, with `chat.NEUTRAL` for those that `Sampling`
     lacks, because servers fill what is unsent from the model's generation config. A server that refuses
-    fields by name (400 or 422) is asked again without them, then and from then on, and a warning says
-    so once, as it does where samples at a temperature are all the same text.
+    fields by name (400 or 422; of `chat.NEUTRAL` also 404, 500 or 501) is asked again without them, first
+    without those that only switch something off; one that refuses a request without naming a field of
+    it, once without all of these. What was taken so is asked so from then on, and a warning says so once,
+    as it does where samples at a temperature are all the same text. A temperature is left out only where
+    its value is refused; a server that takes none at all is a failure that says so.
 
     `timeout` is in seconds for one try, from connecting to the last byte. `max_concurrency` holds
     for all calls under way in one event loop. `extra` are fields for the request body, such as
@@ -62,13 +68,16 @@ class OpenAIServer:
     extra: Mapping[str, object] = field(default_factory=dict)
     _lines: "dict[asyncio.AbstractEventLoop, _Line]" = field(default_factory=dict, init=False, repr=False)
     _refused: set[chat.Refused] = field(default_factory=set, init=False, repr=False)
+    _taken: set[chat.Refused] = field(default_factory=set, init=False, repr=False)
     _said: set[str] = field(default_factory=set, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if not _is_web_address(self.base_url):
+        if not is_web_address(self.base_url):
             raise ConfigError(f"base_url is {self.base_url!r}; it must be like http://localhost:8000/v1")
-        if self.max_concurrency < 1 or self.timeout <= 0 or self.retries < 0:
-            raise ConfigError("max_concurrency must be at least 1, timeout above 0 and retries at least 0")
+        if not 0 < self.timeout < float("inf"):
+            raise ConfigError(f"timeout is {self.timeout:g}; it must be a number of seconds above 0")
+        if self.max_concurrency < 1 or self.retries < 0:
+            raise ConfigError("max_concurrency must be at least 1 and retries at least 0")
         if self.api_key is not None and not (self.api_key.isascii() and self.api_key.isprintable()):
             raise ConfigError("the API key has a character that no header may have; is there a line break?")
 
@@ -121,19 +130,22 @@ class OpenAIServer:
         return completions
 
     async def _ask(self, line: "_Line", body: dict[str, object]) -> Completion | Failure:
-        """One completion, without the fields that the server refuses by name."""
+        """One completion, without the fields that the server refuses."""
         refused: set[chat.Refused] = set()
+        own = {name: value for name, value in body.items() if name not in self.extra}
         async with line.request_slots:
             while True:
-                left = chat.without(body, self._refused | refused)
+                left = chat.without(own, self._refused | refused)
                 answer = await self._persist(line, {**left, **self.extra})
                 if not isinstance(answer, _Refused):
                     break
-                named = chat.refused_by(answer.text, left)
-                if not named:
-                    answer = answer.failure
+                named = chat.refused_by(answer.text, left) or self._perhaps_refused(answer.text, left)
+                if not named or chat.NO_TEMPERATURE in named:
+                    answer = self._no_temperature(answer) if named else answer.failure
                     break
                 refused |= named
+        if isinstance(answer, Completion):
+            self._taken.update(chat.neutral(left))
         line.num_answered += 1
         if refused - self._refused and isinstance(answer, Completion):
             names = sorted(
@@ -142,6 +154,18 @@ class OpenAIServer:
             self._refused.update(refused)
             self._say_once(f"the server refuses {', '.join(names)}; it is asked without and uses its own")
         return answer
+
+    def _perhaps_refused(self, text: str, left: Mapping[str, object]) -> set[chat.Refused]:
+        """What a refusal without a name may be of: all that is switched off, unless it was taken before."""
+        of_the_user = self.extra.keys() & set(re.findall(r"\w+", text))
+        return set() if of_the_user else chat.neutral(left) - self._taken
+
+    def _no_temperature(self, refusal: "_Refused") -> Failure:
+        return self._failure(
+            refusal.failure.reason,
+            "the server refuses temperature; --server-extra temperature=null (extra) leaves it out, and the "
+            f"server samples in its own way. It says: {refusal.text}",
+        )
 
     async def _persist(self, line: "_Line", body: dict[str, object]) -> "Completion | Failure | _Refused":
         """The answer after all tries. Waits keep their slot, so that a server in trouble is left alone."""
@@ -176,6 +200,9 @@ class OpenAIServer:
         text = reply.decode(errors="replace")
         failure = self._failure(f"http_{status}", text)
         if status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY):
+            return _Refused(failure, text)
+        own = {name: value for name, value in body.items() if name not in self.extra}
+        if status in _PERHAPS_REFUSALS and chat.named_neutral(text, own) - self._taken:
             return _Refused(failure, text)
         if status == HTTPStatus.TOO_MANY_REQUESTS or response.is_server_error:
             return _Again(failure, _retry_after(response.headers.get("Retry-After", "")))
@@ -258,12 +285,14 @@ class _Refused:
     text: str
 
 
-def _is_web_address(text: str) -> bool:
+def is_web_address(text: str) -> bool:
+    """Whether requests can be sent there: http or https, and a host."""
     try:
         url = httpx.URL(text)
-    except httpx.InvalidURL:
+        host = url.host.encode("idna")  # as a connection does it
+    except (httpx.InvalidURL, UnicodeError):
         return False
-    return url.scheme in ("http", "https") and bool(url.host)
+    return url.scheme in ("http", "https") and bool(host) and (url.port is None or 0 < url.port < 2**16)
 
 
 def _retry_after(header: str) -> float | None:

@@ -77,9 +77,15 @@ class Generative:
     def _opinion(self, completion: Completion, order: tuple[int, ...]) -> Opinion:
         read = self.parse(completion.text, len(order))
         if isinstance(read, Failure):
-            reason = read.reason if completion.finished else "truncated"
-            detail = f"{read.detail}; the text ends with {completion.text[-_SHOWN_CHARACTERS:]!r}"
-            return Failure(reason=reason, detail=detail)
+            ending = f"the text ends with {completion.text[-_SHOWN_CHARACTERS:]!r}"
+            if completion.finished:
+                return Failure(reason=read.reason, detail=f"{read.detail}; {ending}")
+            limit = (self.sampling or decoding(1)).max_completion_length
+            return Failure(
+                reason="truncated",
+                detail=f"the limit of {limit} tokens came before a verdict; raise it "
+                f"(--max-completion-length); {ending}",
+            )
         return Judgement(
             choice=order[read.choice],
             reasoning=read.reasoning,

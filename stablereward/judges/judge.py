@@ -6,19 +6,19 @@ from typing import Self
 
 from PIL.Image import Image
 
-from stablereward.data.formats.fields import sources
+from stablereward.blocking import blocking
+from stablereward.data.formats.fields import as_text, sources
 from stablereward.data.prompts import r1_reward
 from stablereward.engines.engine import Engine, Sampling
 from stablereward.engines.hf import load_engine
 from stablereward.errors import DataError
-from stablereward.judges.blocking import blocking
 from stablereward.judges.confidence import Decode
 from stablereward.judges.generative import Generative
 from stablereward.judges.protocol import Opinion, PreferenceJudge
 from stablereward.judges.ranking import Ranking, rank
 from stablereward.judges.scalar import Scalar
 from stablereward.judges.voting import vote
-from stablereward.policies.reward_model import RewardModel, is_reward_model
+from stablereward.policies.scalar import is_reward_model, load_scorer
 from stablereward.types import ImageSource, Preference, Prompt, Vote
 
 ImageLike = Image | Path | str
@@ -65,14 +65,12 @@ class Judge:
     ) -> Self:
         """A judge on a model folder or a shipped model (by name), run in this process.
 
-        A sequence classifier scores, see `Scalar`, and has no use for `prompt` and `sampling`; any other
-        model writes. `device`, `dtype` and `trust_remote_code` are those of `engines.hf.load_engine`.
+        A model with a score head scores, see `Scalar`, and has no use for `prompt` and `sampling`; any
+        other model writes. `device`, `dtype` and `trust_remote_code` are those of `engines.hf.load_engine`.
         Raises `ModelError` where the model cannot be loaded.
         """
         if is_reward_model(path_or_name):
-            model = RewardModel.load(
-                path_or_name, device=device, dtype=dtype, trust_remote_code=trust_remote_code
-            )
+            model = load_scorer(path_or_name, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
             return cls.of(Scalar(model=model))
         engine = load_engine(path_or_name, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
         return cls(engine, prompt=prompt, sampling=sampling, decode=engine.policy.decode)
@@ -136,6 +134,8 @@ def _preference(
 ) -> Preference:
     if isinstance(responses, str) or len(responses) < 2:
         raise DataError("a comparison needs a list of at least two responses")
+    for name, text in (("question", question), *(("response", response) for response in responses)):
+        as_text(text, name, "comparison")
     given = () if image is None else (image,) if isinstance(image, Image | Path | str) else image
     shown = tuple(source for item in given for source in _sources(item))
     return Preference(question=question, responses=tuple(responses), images=shown)
@@ -145,6 +145,8 @@ def _sources(image: ImageLike) -> tuple[ImageSource, ...]:
     if isinstance(image, Image):
         return (image,)
     found = sources(str(image), "image", Path())
+    if not found:
+        raise DataError("image '' is empty; give the path of an image, or None for no image")
     for source in found:
         if isinstance(source, Path) and not source.is_file():
             raise DataError(f"image {source}: no such file; give the path of an image file or a PIL image")

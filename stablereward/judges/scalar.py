@@ -1,31 +1,31 @@
-"""Judging by scores: each response is scored alone, and the higher score wins.
+"""Judging by scores: each response is scored as if alone, and the higher score wins.
 
 Bradley-Terry: response i beats response j with probability σ(s_i - s_j); among N it is the best with
 probability exp(s_i) / Σ_j exp(s_j), Luce's choice rule, which for two is the same.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
-from stablereward.errors import ModelError
 from stablereward.judges.confidence import DIGITS
 from stablereward.judges.protocol import Opinion, orders
 from stablereward.types import Failure, Judgement, Preference
 
 
 class Scorer(Protocol):
-    """Scores one response at a time, whatever it stands beside; `policies.reward_model.RewardModel` is one.
+    """Scores responses, each as if it stood alone; see `policies.scalar.load_scorer`.
 
-    `tokens_read` counts the tokens of every dialogue scored so far.
+    `tokens_read` counts the tokens of everything read so far.
     """
 
     @property
     def tokens_read(self) -> int: ...
 
-    def scores(self, dialogues: Sequence[tuple[str, str]]) -> list[float | Failure]:
-        """The score of each (question, response), or why there is none."""
+    def scores(self, preferences: Sequence[Preference]) -> Sequence[tuple[float | Failure, ...]]:
+        """The score of every response of each preference, or why there is none."""
         ...
 
 
@@ -34,7 +34,7 @@ class Scalar:
     """The opinion that scores imply, the same in every order and every vote.
 
     `Judgement.confidence` is the Bradley-Terry probability of the choice, and `reasoning` holds the scores in
-    the order shown. Each different response is scored once.
+    the order shown. Each different response to a question is scored once.
     Failures: "tie" for equal highest scores, and that of a response that has no score.
     """
 
@@ -43,23 +43,32 @@ class Scalar:
     async def opinions(
         self, preferences: Sequence[Preference], *, votes: int = 1, both_orders: bool = False
     ) -> list[tuple[Opinion, ...]]:
-        """See `PreferenceJudge.opinions`. Raises `ModelError` for images, which a text model cannot see."""
+        """See `PreferenceJudge.opinions`. Raises `ModelError` for images that the model cannot see."""
+        together: dict[Hashable, dict[str, None]] = {}
         for preference in preferences:
-            if preference.images:
-                raise ModelError(
-                    f"preference {preference.id!r}: has images, but the reward model reads text only; give a "
-                    "model that sees"
-                )
-        dialogues = list(dict.fromkeys((p.question, r) for p in preferences for r in p.responses))
-        found = dict(zip(dialogues, self.model.scores(dialogues), strict=True))
+            together.setdefault(_question(preference), {}).update(dict.fromkeys(preference.responses))
+        first = {_question(p): p for p in reversed(preferences)}
+        asked = [replace(first[key], responses=tuple(own), ranks=None) for key, own in together.items()]
+        scored = self.model.scores(asked)
+        known = {
+            (key, response): score
+            for key, one, scores in zip(together, asked, scored, strict=True)
+            for response, score in zip(one.responses, scores, strict=True)
+        }
         return [
             tuple(
-                opinion([found[p.question, r] for r in p.responses], order)
+                opinion([known[_question(p), r] for r in p.responses], order)
                 for order in orders(len(p.responses), both_orders)
                 for _ in range(votes)
             )
             for p in preferences
         ]
+
+
+def _question(preference: Preference) -> Hashable:
+    """The same for preferences whose responses answer one question on the same images."""
+    images = tuple(i if isinstance(i, Path) else id(i) for i in preference.images)
+    return preference.question, images
 
 
 def opinion(scores: Sequence[float | Failure], order: tuple[int, ...]) -> Opinion:

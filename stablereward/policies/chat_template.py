@@ -55,7 +55,7 @@ def _filed(path: Path) -> Template:
 def pinned(template: str, folder: Path) -> str:
     """The template with `TODAY` for the date: a prompt must be the same tomorrow. Raises ModelError."""
     still = _CLOCK.sub(lambda call: json.dumps(TODAY.strftime(call[2])), template)
-    if re.search(r"strftime_now\s*\(", still):
+    if re.search(r"strftime_now\b(?!\s+is\s+(not\s+)?defined\b)", still):
         raise ModelError(
             f"{folder}: the chat template prints today's date in a way that cannot be pinned, so that no run "
             "could be repeated; write a fixed date into the template"

@@ -2,6 +2,8 @@
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +12,13 @@ from jinja2 import TemplateError
 from PIL import Image
 from torch import Tensor
 
-from stablereward.data.images import load_image
 from stablereward.errors import DataError, ModelError, TooLongError
+from stablereward.images import load_image
 from stablereward.policies.chat_template import opened_by
 from stablereward.policies.pixels import AS_BYTES, PIXELS, ByteTable, Media, PackedMedia
-from stablereward.policies.tree import EncodedPrompt
+from stablereward.policies.tree import EncodedGroup, EncodedPrompt
 from stablereward.policies.vision import PACKING
-from stablereward.policies.vocabulary import Vocabulary
+from stablereward.policies.vocabulary import Vocabulary, without_tokens
 from stablereward.types import Prompt
 
 BYTES_KEPT = 2**29
@@ -65,6 +67,31 @@ class Encoder:
                 self._keep(prompt, done[id(prompt)])
         return [done.get(id(prompt)) or self._outcome(prompt) for prompt in prompts]
 
+    def answered(self, prompt: Prompt, responses: Sequence[str]) -> EncodedGroup:
+        """The prompt with each response as the assistant's turn that follows it.
+
+        Tokens are those of the dialogue as a whole, in the model's chat template and with no turn opened
+        after it. The prompt ends where the dialogues part: where a response's first letters join the
+        template's last token, that token is a response's. Raises what `encode` does.
+        """
+        encoded, num_images = self.encode(prompt), len(prompt.images)
+        texts = [self._rendered(prompt, num_images, response) for response in (None, *responses)]
+        opened, *rows = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        shared = min(_shared(opened, row) for row in rows)
+        left = len(opened) - shared
+        if left:
+            if encoded.input_ids_P[-left:].tolist() != opened[shared:]:
+                raise ModelError(
+                    f"{self.source}: its chat template writes the question otherwise once it is answered, so "
+                    "that responses cannot share it"
+                )
+            encoded = replace(
+                encoded,
+                input_ids_P=encoded.input_ids_P[:-left],
+                positions_AP=encoded.positions_AP[:, :-left],
+            )
+        return EncodedGroup(prompt=encoded, completions=tuple(tuple(row[shared:]) for row in rows))
+
     def _outcome(self, prompt: Prompt) -> EncodedPrompt | DataError:
         try:
             return self.encode(prompt)
@@ -109,26 +136,31 @@ class Encoder:
             )
         return encoded
 
-    def _rendered(self, prompt: Prompt, num_images: int) -> str:
-        """The prompt in the model's chat template."""
+    def _rendered(self, prompt: Prompt, num_images: int, response: str | None = None) -> str:
+        """The prompt in the model's chat template, the assistant's turn opened or with a response closed."""
         if self.reads_text_only and num_images:
             raise ModelError(f"{_where(prompt)}: {num_images} image(s), but the model reads text only")
         if self.processor.chat_template is None:
             raise ModelError(
                 f"{self.source}: the model has no chat template; add chat_template.jinja to its folder"
             )
-        text = self.vocabulary.harmless(prompt)
-        content = [*({"type": "image"} for _ in range(num_images)), {"type": "text", "text": text}]
-        chat = [{"role": "user", "content": text if self.reads_text_only else content}]
+        chat = [self._turn("user", self.vocabulary.harmless(prompt), num_images)]
+        if response is not None:
+            special = [*self.vocabulary.control_tokens, *self.vocabulary.special_tags]
+            chat.append(self._turn("assistant", without_tokens(response, special)))
         try:
             rendered: str = self.processor.apply_chat_template(
-                chat, add_generation_prompt=True, tokenize=False
+                chat, add_generation_prompt=response is None, tokenize=False
             )
         except TemplateError as error:
             raise ModelError(
                 f"{self.source}: the chat template does not take one turn of a user: {error}"
             ) from error
         return rendered
+
+    def _turn(self, role: str, text: str, num_images: int = 0) -> dict[str, Any]:
+        content = [*({"type": "image"} for _ in range(num_images)), {"type": "text", "text": text}]
+        return {"role": role, "content": text if self.reads_text_only else content}
 
     def _processed(self, texts: list[str], images: list[Image.Image], where: str) -> dict[str, Tensor]:
         asked = {
@@ -172,6 +204,14 @@ def _split(inputs: Media, num_images: Sequence[int]) -> list[Media]:
         {PIXELS: of_prompt.clone(), "image_grid_thw": grid.clone()} if len(grid) else {}
         for of_prompt, grid in zip(pixels, grids, strict=True)
     ]
+
+
+def _shared(opened: list[int], row: list[int]) -> int:
+    """How many tokens of the prompt a dialogue begins with, leaving it one of its own."""
+    if row[: len(opened)] == opened and len(row) > len(opened):
+        return len(opened)
+    same = sum(1 for _ in takewhile(lambda two: two[0] == two[1], zip(opened, row, strict=False)))
+    return min(same, len(row) - 1)
 
 
 def _where(prompt: Prompt) -> str:

@@ -1,15 +1,17 @@
 """Which parameters of a policy belong to its eyes, its language model and what joins them."""
 
+from collections.abc import Callable
+
 from torch import nn
 
-from stablereward.policies.token import TokenPolicy
+from stablereward.policies.policy import Savable
 
 _PROJECTORS = ("merger", "projector", "connector")
 _VISION = ("visual", "vision")
 
 
 def part_of(name: str) -> str:
-    """The part of a parameter by its name: vision, projector, language or value.
+    """The part of a parameter by its name: vision, projector, language, value or head.
 
     A projector may lie within the vision tower (Qwen's merger) or beside it (LLaVA); adapters belong to
     the layer that they are beside.
@@ -17,15 +19,17 @@ def part_of(name: str) -> str:
     pieces = name.split(".")
     if "value_head" in pieces:
         return "value"
+    if pieces[0] == "head" or "score" in pieces:
+        return "head"
     if any(mark in piece for piece in pieces for mark in _PROJECTORS):
         return "projector"
     return "vision" if any(piece.startswith(_VISION) for piece in pieces) else "language"
 
 
-def trained_parts(policy: TokenPolicy) -> dict[str, list[nn.Parameter]]:
+def trained_parts(module: Savable, part_of: Callable[[str], str] = part_of) -> dict[str, list[nn.Parameter]]:
     """The parameters that are trained, by part; a frozen part is not there."""
     parts: dict[str, list[nn.Parameter]] = {}
-    for name, parameter in policy.named_parameters():
+    for name, parameter in module.named_parameters():
         if parameter.requires_grad:
             parts.setdefault(part_of(name), []).append(parameter)
     return parts

@@ -11,7 +11,15 @@ from stablereward.errors import ModelError
 SHIPPED = {
     "toy": "the tiny judge, trained by the demo's recipe on the toy world",
     "toy-base": "the tiny model the demo starts from; it describes the toy world and is no judge",
+    "captions": "a tiny Llama that captions scenes as a careless writer does (worlds/captions)",
+    "sums": "a tiny Llama that works sums out step by step, with mistakes and bad habits (worlds/sums)",
 }
+
+PIPELINES = {
+    "shapes": "a tiny Stable Diffusion pipeline that draws the world of shapes",
+    "shapes-flow": "the same by a tiny Stable Diffusion 3, a rectified flow",
+}
+"""Shipped generators of pictures."""
 
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _HUB_FILES = ("*.safetensors", "*.json", "*.txt", "*.jinja", "*.model")
@@ -41,6 +49,24 @@ def model_folder(path_or_name: str | Path) -> Path:
         names = ", ".join(SHIPPED)
         raise ModelError(f"{folder}: no model here (no config.json); give a model folder or one of: {names}")
     return folder
+
+
+def pipeline_source(path_or_name: str | Path) -> str:
+    """The folder of a pipeline that makes pictures, or OWNER/NAME of the hub, as diffusers takes it.
+
+    Shipped ones and folders are named as for `model_folder`. Raises ModelError where there is none.
+    """
+    if str(path_or_name) in PIPELINES:
+        return str(Path(__file__).parent.parent / "models" / str(path_or_name))
+    folder = Path(path_or_name).expanduser()
+    if not folder.exists() and _HUB_NAME.fullmatch(str(path_or_name)):
+        return str(path_or_name)
+    if not (folder / "model_index.json").is_file():
+        names = ", ".join(PIPELINES)
+        raise ModelError(
+            f"{folder}: no pipeline here (no model_index.json); give a pipeline's folder or one of: {names}"
+        )
+    return str(folder)
 
 
 def _downloaded(name: str) -> Path:

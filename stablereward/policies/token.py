@@ -7,7 +7,7 @@ one path, the tiny judge and a 7B model alike.
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +21,12 @@ from stablereward.policies.dropout import without_dropout
 from stablereward.policies.encoding import Encoder
 from stablereward.policies.host_memory import keep_freed_memory
 from stablereward.policies.merging import merged_weights
+from stablereward.policies.policy import Scored
 from stablereward.policies.processor import UNREADABLE, cause, load_processor
 from stablereward.policies.saving import make_portable
 from stablereward.policies.scoring import ChosenLogprobs, log_distribution
 from stablereward.policies.shipped import model_folder
-from stablereward.policies.tree import EncodedPrompt, Group, Tree, tree_attention
+from stablereward.policies.tree import EncodedGroup, EncodedPrompt, Tree, tree_attention
 from stablereward.policies.vision import quicken
 from stablereward.policies.vocabulary import Vocabulary
 from stablereward.types import Prompt
@@ -42,17 +43,6 @@ _PLACEHOLDERS = (
     "vision_end_token_id",
     "image_token_index",
 )
-
-
-class Scored(NamedTuple):
-    """What `TokenPolicy.forward` returns for B samples of T tokens; padding holds zeros.
-
-    `values_BT` is what a value head says before each token is written, where the policy has one.
-    """
-
-    logprobs_BT: Tensor
-    entropy_BT: Tensor
-    values_BT: Tensor | None = None
 
 
 class TokenPolicy(nn.Module):
@@ -94,11 +84,11 @@ class TokenPolicy(nn.Module):
         placeholders = _placeholder_ids(model.config)
         self.stop_ids = _stop_ids(model, processor)
         self.end_id = self.stop_ids[0]
-        if model.generation_config is not None:
+        if getattr(model, "generation_config", None) is not None:
             model.generation_config.eos_token_id = self.stop_ids
         self.vocabulary = Vocabulary(
             self.tokenizer,
-            len(model.get_output_embeddings().weight),
+            len((model.get_output_embeddings() or model.get_input_embeddings()).weight),
             placeholders=placeholders,
             stop_ids=self.stop_ids,
         )
@@ -158,7 +148,8 @@ class TokenPolicy(nn.Module):
                 and "index" not in path.name
             ):
                 shutil.copyfile(path, folder / path.name)
-        make_portable(folder, self.model, self.stop_ids)
+        writes = getattr(self.model, "generation_config", None) is not None
+        make_portable(folder, self.model, self.stop_ids if writes else ())
 
     @property
     def device(self) -> torch.device:
@@ -225,26 +216,39 @@ class TokenPolicy(nn.Module):
         """The token ids that write `text` after the prompt, end token included: the inverse of `text`."""
         return (*self.vocabulary.ids(after_opening(prompt.opened, text)), self.end_id)
 
-    def tree(self, groups: Sequence[Group]) -> Tree:
+    def encode_answered(self, prompt: Prompt, responses: Sequence[str]) -> EncodedGroup:
+        """The prompt and each response as the turn that follows it; the prompt is prepared once.
+
+        The tokens are those of the whole dialogue in the chat template (see `Encoder.answered`). Raises as
+        `encode` does.
+        """
+        return self._encoder.answered(prompt, responses)
+
+    def tree(self, groups: Sequence[EncodedGroup]) -> Tree:
         """The groups laid out for `forward`, on the model's device."""
         return Tree.build(groups, self.pad_token_id).to(self.device)
 
-    def forward(self, tree: Tree, temperature: float = 1.0) -> Scored:
-        """Log-probabilities and entropies of every completion token, in float32."""
+    def states(self, tree: Tree) -> Tensor:
+        """The last hidden states [R, L, D] of the tree's rows, in `compute_dtype`."""
         positions = tree.positions_ARL
         if self.shares_prompts:
             attention = arranged(arrangement_of(tree), self.device)
         else:
             attention = {"attention_mask": tree_attention(tree.segments_RL, self.compute_dtype)}
         with self.precision():
-            states_RLD = self.model.model(
+            states_RLD: Tensor = self.model.model(
                 input_ids=tree.input_ids_RL,
                 position_ids=positions if positions.shape[0] > 1 else positions[0],
                 use_cache=False,
                 **attention,
                 **tree.media,
             ).last_hidden_state
-            states_ND = states_RLD.flatten(0, 1)[tree.sources_BT[tree.mask_BT]]
+        return states_RLD
+
+    def forward(self, tree: Tree, temperature: float = 1.0) -> Scored:
+        """Log-probabilities and entropies of every completion token, in float32."""
+        with self.precision():
+            states_ND = self.states(tree).flatten(0, 1)[tree.sources_BT[tree.mask_BT]]
             targets_N = tree.targets_BT[tree.mask_BT]
             head = self.model.get_output_embeddings()
             logprobs_N, entropy_N = ChosenLogprobs.apply(  # type: ignore[no-untyped-call]
@@ -304,7 +308,8 @@ def _stop_ids(model: Any, processor: Any) -> list[int]:
     """The tokens that end a completion: what ends a turn of the chat template, the tokenizer's end token, and
     those of the generation config. The first that there is comes first."""
     tokenizer = getattr(processor, "tokenizer", processor)
-    stops = model.generation_config.eos_token_id if model.generation_config is not None else None
+    settings = getattr(model, "generation_config", None)  # a classifier has none
+    stops = None if settings is None else settings.eos_token_id
     named = [stops] if isinstance(stops, int) else sorted(stops or ())
     found = [i for i in (end_of_turn(processor), tokenizer.eos_token_id, *named) if i is not None]
     if not found:

@@ -39,7 +39,7 @@ class EncodedPrompt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class EncodedGroup:
     """One encoded prompt and the token ids of its completions (each at least one token)."""
 
     prompt: EncodedPrompt
@@ -68,7 +68,7 @@ class Tree:
     mask_BT: Tensor
 
     @classmethod
-    def build(cls, groups: Sequence[Group], pad_token_id: int) -> Self:
+    def build(cls, groups: Sequence[EncodedGroup], pad_token_id: int) -> Self:
         """Lays the groups out. Samples keep the order of the groups and of their completions."""
         prompts = [group.prompt for group in groups]
         completions = [ids for group in groups for ids in group.completions]

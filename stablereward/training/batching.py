@@ -3,8 +3,6 @@
 import random
 from collections.abc import Iterator, Sequence
 
-from stablereward.policies.tree import Group
-
 
 def in_order(num_items: int, batch_size: int, num_batches: int, start: int = 0) -> Iterator[list[int]]:
     """Batches `start` + 1 to `num_batches` of item numbers, each pass over the items in their own order."""
@@ -32,13 +30,16 @@ def passes(
         yield chosen
 
 
-def fill(groups: Sequence[Group], token_budget: int) -> list[list[int]]:
-    """Numbers of the groups in each micro-batch: rows of similar length, at most `token_budget` tokens
-    with padding (a single longer row is a micro-batch of its own)."""
+def fill(costs: Sequence[int], budget: int) -> list[list[int]]:
+    """Numbers of the groups in each micro-batch, from what each costs (tokens of a row, for tokens).
+
+    Rows of a micro-batch are of similar length; padded to the longest they cost at most `budget` (a single
+    longer row is a micro-batch of its own).
+    """
     micro_batches: list[list[int]] = [[]]
-    for number in sorted(range(len(groups)), key=lambda n: groups[n].num_tokens):
+    for number in sorted(range(len(costs)), key=lambda n: costs[n]):
         rows = len(micro_batches[-1]) + 1
-        if rows > 1 and rows * groups[number].num_tokens > token_budget:
+        if rows > 1 and rows * costs[number] > budget:
             micro_batches.append([])
         micro_batches[-1].append(number)
     return micro_batches

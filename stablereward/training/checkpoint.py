@@ -7,32 +7,56 @@ either all of it or none. Only safetensors and JSON are written and read.
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from pydantic import BaseModel, FiniteFloat
+from pydantic import BaseModel
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from stablereward.errors import ModelError
-from stablereward.policies.token import TokenPolicy
-from stablereward.training.run_folder import writing
+from stablereward.policies.policy import Savable
+from stablereward.runs.files import writing
 
 STATE = "trainer/state.json"
 OPTIMIZER = "trainer/optimizer.safetensors"
 WEIGHTS = "trainer/trained.safetensors"
+MEMORY = "trainer/memory.safetensors"
+
+
+class Memory(Protocol):
+    """What a learner's batches depend on beside the number of the update, as tensors by name."""
+
+    def state_dict(self) -> Mapping[str, Tensor]: ...
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None: ...
+
+
+class Part(Protocol):
+    """What is saved of one learner."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def module(self) -> Savable: ...
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer: ...
+
+    @property
+    def memory(self) -> Memory | None: ...
 
 
 class _State(BaseModel):
-    """`trainer/state.json`: the optimiser's step of each parameter, and what a resumed run must know."""
+    """`trainer/state.json`: what a resumed run must know."""
 
     stage: str
     update: int
-    steps: dict[str, FiniteFloat]
     notes: dict[str, Any] = {}
 
 
@@ -49,8 +73,7 @@ def save(
     run: Path,
     stage: str,
     update: int,
-    policy: TokenPolicy,
-    optimizer: torch.optim.Optimizer,
+    parts: Sequence[Part],
     keep: int = 2,
     *,
     notes: Mapping[str, Any] | None = None,
@@ -58,19 +81,27 @@ def save(
 ) -> None:
     """Writes `checkpoints/STAGE-UPDATE` and removes all but the newest `keep` of the stage.
 
-    `notes` are kept with it, as JSON; the checkpoint of update `spare` stays, however old.
+    One part lies in the folder itself, several in folders of their names. `notes` are kept with them, as
+    JSON; the checkpoint of update `spare` stays, however old.
     """
     target = run / "checkpoints" / f"{stage}-{update:06d}"
 
     def fill(folder: Path) -> None:
-        policy.save(folder)
-        (folder / STATE).parent.mkdir()
-        named = dict(_trained(policy))
-        save_file({name: p.detach().cpu().contiguous() for name, p in named.items()}, folder / WEIGHTS)
-        moments, steps = _optimizer_state(named, optimizer)
-        save_file(moments, folder / OPTIMIZER)
-        state = {"stage": stage, "update": update, "steps": steps, "notes": dict(notes or {})}
-        (folder / STATE).write_text(json.dumps(state), encoding="utf-8")
+        for part, own in zip(parts, _folders(folder, parts), strict=True):
+            own.mkdir(exist_ok=True)
+            part.module.save(own)
+            (own / STATE).parent.mkdir()
+            named = dict(_trained(part.module))
+            save_file({name: p.detach().cpu().contiguous() for name, p in named.items()}, own / WEIGHTS)
+            save_file(_optimizer_state(named, part.optimizer), own / OPTIMIZER)
+            if part.memory is not None:
+                state = part.memory.state_dict()
+                save_file({name: t.detach().cpu().contiguous() for name, t in state.items()}, own / MEMORY)
+        state_file = folder / STATE
+        state_file.parent.mkdir(exist_ok=True)
+        state_file.write_text(
+            json.dumps({"stage": stage, "update": update, "notes": dict(notes or {})}), encoding="utf-8"
+        )
 
     write_folder(target, fill)
     for old in find(run, stage)[:-keep]:
@@ -88,37 +119,40 @@ def find(run: Path, stage: str) -> list[Checkpoint]:
     return sorted(found, key=lambda c: c.update)
 
 
-def restore(
-    checkpoint: Checkpoint, policy: TokenPolicy, optimizer: torch.optim.Optimizer
-) -> Mapping[str, Any]:
-    """Puts weights and optimiser state back, bit for bit; returns the notes.
+def restore(checkpoint: Checkpoint, parts: Sequence[Part]) -> Mapping[str, Any]:
+    """Puts weights, optimiser state and memory back, bit for bit; returns the notes.
 
-    Raises ModelError where the files do not fit; the policy may then hold some of them.
+    Raises ModelError where the files do not fit; the parts may then hold some of them.
     """
-    named = dict(_trained(policy))
     try:
-        weights = load_file(checkpoint.path / WEIGHTS)
-        moments = load_file(checkpoint.path / OPTIMIZER)
-        state = _State.model_validate_json((checkpoint.path / STATE).read_bytes())
-        with torch.no_grad():
-            for name, parameter in named.items():
-                parameter.copy_(weights[name])
-        optimizer.state.clear()
-        for name, parameter in named.items():
-            if name in state.steps:
-                optimizer.state[parameter] = {
-                    "step": torch.tensor(state.steps[name]),
-                    "exp_avg": moments[f"{name}/exp_avg"].to(parameter.device),
-                    "exp_avg_sq": moments[f"{name}/exp_avg_sq"].to(parameter.device),
-                }
-        return state.notes
+        for part, own in zip(parts, _folders(checkpoint.path, parts), strict=True):
+            _restore(part, own)
+        return _State.model_validate_json((checkpoint.path / STATE).read_bytes()).notes
     except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
         cause = str(error).strip().splitlines()[0]
         raise ModelError(f"{checkpoint.path}: does not fit the run: {cause}") from error
 
 
+def _restore(part: Part, folder: Path) -> None:
+    named = dict(_trained(part.module))
+    weights, moments = load_file(folder / WEIGHTS), load_file(folder / OPTIMIZER)
+    with torch.no_grad():
+        for name, parameter in named.items():
+            parameter.copy_(weights[name])
+    part.optimizer.state.clear()
+    for name, parameter in named.items():
+        if f"{name}/step" in moments:
+            part.optimizer.state[parameter] = {
+                "step": moments[f"{name}/step"],
+                "exp_avg": moments[f"{name}/exp_avg"].to(parameter.device),
+                "exp_avg_sq": moments[f"{name}/exp_avg_sq"].to(parameter.device),
+            }
+    if part.memory is not None:
+        part.memory.load_state_dict(load_file(folder / MEMORY))
+
+
 def restore_newest(
-    run: Path, stage: str, policy: TokenPolicy, optimizer: torch.optim.Optimizer
+    run: Path, stage: str, parts: Sequence[Part]
 ) -> tuple[Checkpoint | None, Mapping[str, Any], list[str]]:
     """Restores the stage's newest checkpoint that can be read; returns it, its notes and what is wrong
     with newer ones. None where there is no checkpoint.
@@ -128,12 +162,16 @@ def restore_newest(
     wrong: list[str] = []
     for found in reversed(find(run, stage)):
         try:
-            return found, restore(found, policy, optimizer), wrong
+            return found, restore(found, parts), wrong
         except ModelError as error:
             wrong.append(str(error))
     if wrong:
         raise ModelError(f"{wrong[0]}; no older one can be read either: remove them to begin {stage} anew")
     return None, {}, []
+
+
+def _folders(folder: Path, parts: Sequence[Part]) -> list[Path]:
+    return [folder] if len(parts) == 1 else [folder / part.name for part in parts]
 
 
 def write_folder(target: Path, fill: Callable[[Path], None]) -> None:
@@ -155,21 +193,18 @@ def write_folder(target: Path, fill: Callable[[Path], None]) -> None:
         _sync(target.parent)
 
 
-def _trained(policy: nn.Module) -> list[tuple[str, nn.Parameter]]:
-    return [(name, p) for name, p in policy.named_parameters() if p.requires_grad]
+def _trained(module: Savable) -> list[tuple[str, nn.Parameter]]:
+    return [(name, p) for name, p in module.named_parameters() if p.requires_grad]
 
 
-def _optimizer_state(
-    named: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer
-) -> tuple[dict[str, Tensor], dict[str, float]]:
-    moments, steps = {}, {}
+def _optimizer_state(named: dict[str, nn.Parameter], optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    found = {}
     for name, parameter in named.items():
         state = optimizer.state.get(parameter)
         if state:
-            steps[name] = float(state["step"])
-            for moment in ("exp_avg", "exp_avg_sq"):
-                moments[f"{name}/{moment}"] = state[moment].detach().cpu().contiguous()
-    return moments, steps
+            for moment in ("step", "exp_avg", "exp_avg_sq"):
+                found[f"{name}/{moment}"] = state[moment].detach().cpu().contiguous()
+    return found
 
 
 def _sync(path: Path) -> None:

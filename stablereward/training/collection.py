@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,14 +11,12 @@ from stablereward.errors import TrainingError
 from stablereward.objectives.advantages import Advantages, Signals, zero_spread_share
 from stablereward.objectives.objective import Objective
 from stablereward.objectives.values import explained_variance
-from stablereward.policies.token import Scored, TokenPolicy
-from stablereward.policies.tree import Group
+from stablereward.policies.policy import Family, Score, Scored
 from stablereward.training.batching import fill
-from stablereward.training.rl import RLConfig, Share
-from stablereward.training.samples import Batch, Kept, parts, spread, valid
-from stablereward.types import Failure, Reward, Rollouts
+from stablereward.training.policy_gradient import RLConfig, Share
+from stablereward.training.samples import Batch, parts, spread
+from stablereward.types import Failure, Group, Reward
 
-Scorer = Callable[[Sequence[Group], float], Scored]
 NOT_FINITE = Failure(reason="not_finite", detail="the policy's numbers for the sample are not finite")
 
 
@@ -30,23 +29,23 @@ class Collection:
 
     def __init__(
         self,
-        policy: TokenPolicy,
+        family: Family[Any, Any],
         objective: Objective,
         config: RLConfig,
-        rollouts: Sequence[Rollouts],
+        groups: Sequence[Group[Any, Any]],
         greedy: Sequence[float | None],
-        reference: Scorer | None = None,
+        reference: Score | None = None,
     ) -> None:
-        self.policy, self.objective, self.config = policy, objective, config
+        self.family, self.objective, self.config = family, objective, config
         self.greedy = tuple(greedy)
         self.old: Scored | None = None
         self.reference_BT: Tensor | None = None
-        if not self._take(rollouts):
+        if not self._take(groups):
             raise TrainingError(
                 "no prompt of the batch has enough rewarded samples; see failures in metrics.jsonl"
             )
         if objective.beta > 0 or objective.critic or config.updates_per_collection > 1:
-            self.old = self._score_all(lambda groups, t: policy(policy.tree(groups), t))
+            self.old = self._score_all(family.score)
         if objective.beta > 0 and reference is not None:
             self.reference_BT = self._score_all(reference).logprobs_BT
         self._weigh()
@@ -68,14 +67,14 @@ class Collection:
         """
         bad = {self.places[row] for row in rows}
         before = {place: row for row, place in enumerate(self.places)}
-        rollouts = [
+        groups = [
             replace(
                 group,
                 rewards=tuple(NOT_FINITE if (p, c) in bad else r for c, r in enumerate(group.rewards)),
             )
-            for p, group in enumerate(self.rollouts)
+            for p, group in enumerate(self.groups)
         ]
-        if not self._take(rollouts):
+        if not self._take(groups):
             return []
         rows_B = torch.tensor([before[place] for place in self.places])
         length = self.batch.mask_BT.shape[1]
@@ -84,12 +83,8 @@ class Collection:
             return tensor_BT[rows_B, :length]
 
         if self.old is not None:
-            values_BT = self.old.values_BT
-            self.old = Scored(
-                left(self.old.logprobs_BT),
-                left(self.old.entropy_BT),
-                None if values_BT is None else left(values_BT),
-            )
+            logprobs_BT, *others = self.old
+            self.old = Scored(left(logprobs_BT), *(None if o is None else left(o) for o in others))
         if self.reference_BT is not None:
             self.reference_BT = left(self.reference_BT)
         self._weigh()
@@ -98,31 +93,30 @@ class Collection:
     def current(self) -> list[int]:
         """The prompts of the current update, and those that no update has for want of rewards."""
         kept = set(self.prompts) - set(self.part)
-        return [prompt for prompt in range(len(self.rollouts)) if prompt not in kept]
+        return [prompt for prompt in range(len(self.groups)) if prompt not in kept]
 
     def spread(self) -> tuple[tuple[float | None, ...], ...]:
-        """The mean advantage of each sample, in the shape of the rollouts; None where it has left."""
+        """The mean advantage of each sample, in the shape of the groups; None where it has left."""
         values_BT = self.advantages.values_BT
-        return spread(self.rollouts, self.batch.mask_BT, values_BT, self.objective.min_group)
+        return spread(self.groups, self.batch.mask_BT, values_BT, self.objective.min_group)
 
     def shares(self) -> list[Share]:
         """The micro-batches of the current update; none where all its prompts have left."""
         numbers = [n for n, prompt in enumerate(self.prompts) if prompt in self.part]
         return self._shares(numbers) if numbers else []
 
-    def _take(self, rollouts: Sequence[Rollouts]) -> bool:
+    def _take(self, groups: Sequence[Group[Any, Any]]) -> bool:
         """Keeps the prompts that have enough rewarded samples; False, and no change, where there is none."""
-        prompts = [p for p, group in enumerate(rollouts) if len(valid(group)) >= self.objective.min_group]
+        rewarded = [group.rewarded() for group in groups]
+        prompts = [p for p, group in enumerate(rewarded) if len(group.rewards) >= self.objective.min_group]
         if not prompts:
             return False
-        self.prompts, self.rollouts = prompts, tuple(rollouts)
+        self.prompts, self.groups = prompts, tuple(groups)
         self.places = [
-            (p, c)
-            for p in prompts
-            for c, (_, reward) in enumerate(zip(rollouts[p].completions, rollouts[p].rewards, strict=False))
-            if isinstance(reward, Reward)
+            (p, c) for p in prompts for c, r in enumerate(groups[p].rewards) if isinstance(r, Reward)
         ]
-        self.batch = Batch([Kept.of(self.policy, rollouts[p], self.greedy[p]) for p in prompts])
+        self.batch = Batch([rewarded[p] for p in prompts], [self.greedy[p] for p in prompts])
+        self.costs = self.family.costs(self.batch.groups)
         return True
 
     def _weigh(self) -> None:
@@ -138,6 +132,7 @@ class Collection:
                 else old.logprobs_BT - reference_BT,
                 values_BT=None if old is None else old.values_BT,
                 greedy_rewards_B=batch.greedy_rewards_B,
+                steps_BT=batch.steps_BT,
             )
         )
         self.metrics = {name: float(value) for name, value in self.advantages.metrics.items()}
@@ -160,7 +155,7 @@ class Collection:
         old_BT, old_values_BT = (None, None) if self.old is None else (self.old[0], self.old[2])
         weights_BT = self.objective.reduction(batch.rows_mask(numbers) & self.in_loss_B[:, None])
         shares = []
-        for picked in fill([batch.groups[n] for n in numbers], self.config.token_budget):
+        for picked in fill([self.costs[n] for n in numbers], self.config.token_budget):
             chosen = [numbers[p] for p in picked]
             rows, length = batch.rows(chosen), batch.longest(chosen)
 
@@ -173,7 +168,9 @@ class Collection:
             shares.append(
                 Share(
                     groups=tuple(batch.groups[n] for n in chosen),
+                    cost=sum(self.costs[n] for n in chosen),
                     rows_B=rows,
+                    mask_BT=cut(batch.mask_BT),
                     advantages_BT=cut(self.advantages.values_BT),
                     weights_BT=cut(weights_BT),
                     engine_logprobs_BT=cut(batch.engine_logprobs_BT),
@@ -186,16 +183,17 @@ class Collection:
         return shares
 
     @torch.no_grad()
-    def _score_all(self, scorer: Scorer) -> Scored:
+    def _score_all(self, score: Score) -> Scored:
         """Every row of the batch scored in micro-batches, on the CPU."""
         batch = self.batch
         whole = [torch.zeros(batch.mask_BT.shape) for _ in Scored._fields]
         found: Scored | None = None
-        for chosen in fill(batch.groups, self.config.token_budget):
-            found = scorer([batch.groups[n] for n in chosen], self.config.temperature)
+        for chosen in fill(self.costs, self.config.token_budget):
+            found = score([batch.groups[n] for n in chosen])
             rows = batch.rows(chosen)
             for target_BT, part_BT in zip(whole, found, strict=True):
                 if part_BT is not None:
                     target_BT[rows, : part_BT.shape[1]] = part_BT.cpu()
         assert found is not None
-        return Scored(whole[0], whole[1], None if found.values_BT is None else whole[2])
+        said = [None if part is None else target for target, part in zip(whole, found, strict=True)]
+        return Scored(whole[0], *said[1:])

@@ -8,15 +8,16 @@ import torch
 from torch import Tensor
 
 from stablereward.objectives.objective import Loss
-from stablereward.policies.tree import Group
+from stablereward.policies.policy import Savable
+from stablereward.runs.folder import RunFolder
 from stablereward.training.collect import Collector
+from stablereward.training.policy_gradient import Observed, Share
 from stablereward.training.recorder import Recorder
-from stablereward.training.rl import Observed, Share
-from stablereward.training.run_folder import RunFolder
 from stablereward.training.samples import sample_name
+from stablereward.types import Group
 
 ShareLoss = Callable[..., Loss]
-"""`rl_loss` with all but the micro-batch and `observe` given."""
+"""`policy_loss` with all but the micro-batch and `observe` given."""
 
 
 class Mender:
@@ -32,12 +33,13 @@ class Mender:
         self,
         run: RunFolder,
         stage: str,
+        policy: Savable,
         collector: Collector,
         loss_fn: ShareLoss,
         recorder: Recorder | None = None,
     ) -> None:
-        self.run, self.stage, self.collector = run, stage, collector
-        self.policy, self.loss_fn, self.recorder = collector.policy, loss_fn, recorder
+        self.run, self.stage, self.policy, self.collector = run, stage, policy, collector
+        self.loss_fn, self.recorder = loss_fn, recorder
 
     def __call__(self, update: int, batch: Sequence[Share]) -> tuple[list[Share], int] | None:
         place = {"stage": self.stage, "update": update}
@@ -52,7 +54,7 @@ class Mender:
         collection = self.collector.collection
         assert collection is not None
         # Rows are counted anew once some are left out.
-        names = {row: sample_name(collection.rollouts, collection.places[row]) for row in bad}
+        names = {row: sample_name(collection.groups, collection.places[row]) for row in bad}
         rest = self.collector.without(list(bad))
         row, tensor = next(iter(bad.items()))
         action = "update made without it" if rest else "update skipped, for no sample is healthy"
@@ -85,7 +87,7 @@ class Mender:
         self.loss_fn(share, observe=heard.append)
         [said] = heard
         return first_not_finite(
-            (name, tensor[said.mask_BT])
+            (name, tensor[said.share.mask_BT])
             for name, tensor in (
                 ("log-probabilities", said.logprobs_BT),
                 ("entropy", said.entropy_BT),
@@ -112,15 +114,16 @@ def alone(share: Share) -> Iterator[Share]:
     """The micro-batch's samples, each with its prompt as a micro-batch of one row."""
     row = 0
     for group in share.groups:
-        for ids in group.completions:
+        for trajectory, reward in zip(group.trajectories, group.rewards, strict=True):
+            length = int(share.mask_BT[row].sum())
             cut: dict[str, Any] = {
-                name: value[row : row + 1, : len(ids)]
+                name: value[row : row + 1, :length]
                 for name in share.__dataclass_fields__
                 if name.endswith("_BT") and isinstance(value := getattr(share, name), Tensor)
             }
             yield replace(
                 share,
-                groups=(Group(prompt=group.prompt, completions=(ids,)),),
+                groups=(Group(prompt=group.prompt, trajectories=(trajectory,), rewards=(reward,)),),
                 rows_B=share.rows_B[row : row + 1],
                 **cut,
             )

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import torch
 from torch import nn
 
-from stablereward.ranges import Decay, NotNegative, Positive, Proportion, Range, require_ranges
+from stablereward.ranges import LARGE, Decay, NotNegative, Positive, Proportion, Range, require_ranges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,14 +20,14 @@ class OptimConfig:
     nothing and learns at `critic_factor` times the rate.
     """
 
-    learning_rate: Positive = 1e-6
+    learning_rate: Annotated[float, Range(0, 10, above=True)] = 1e-6
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup: Proportion = 0.03
     final: Proportion = 0.1
     betas: tuple[Decay, Decay] = (0.9, 0.95)
     weight_decay: NotNegative = 0.0
     max_grad_norm: Positive = 1.0
-    max_grad_norm_ratio: Annotated[float, Range(1)] | None = None
+    max_grad_norm_ratio: Annotated[float, Range(1, LARGE)] | None = None
     critic_factor: Positive = 10.0
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ from stablereward.policies.attention import arranged, arrangement_of
 from stablereward.policies.processor import UNREADABLE, cause, load_processor
 from stablereward.policies.scoring import KEPT, LOGITS, ChosenLogprobs
 from stablereward.policies.token import TokenPolicy
-from stablereward.policies.tree import EncodedPrompt, Group, Tree, tree_attention
+from stablereward.policies.tree import EncodedGroup, EncodedPrompt, Tree, tree_attention
 from stablereward.training.footprint import Peak, peak
 from stablereward.training.outline import Outline, build
 from stablereward.types import Prompt
@@ -35,12 +35,16 @@ class Length(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """An update over `prompts` with `group` completions each, cut by `token_budget` (`batching.fill`)."""
+    """An update over `prompts` with `group` completions each, cut by `token_budget` (`batching.fill`).
+
+    Without `words` no token's probability is asked for: a head reads states, as in a reward model.
+    """
 
     prompts: int
     group: int
     completion: int
     token_budget: int
+    words: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,12 +185,14 @@ def _backward(
     vocabulary, num_targets = len(head.weight), len(targets_N)
     size = max(1, LOGITS["cuda" if gpu else "cpu"] // vocabulary)
     kept_probabilities = 4 * vocabulary * max(0, num_targets - size)
-    if num_targets * vocabulary > KEPT:
+    if num_targets * vocabulary > KEPT or not update.words:
         kept_probabilities = 0
 
     def forward() -> Tensor:
         states_RLD = outline.model.get_decoder()(use_cache=False, **inputs, **attention).last_hidden_state
-        states_ND = states_RLD.flatten(0, 1)[sources_N]
+        states_ND: Tensor = states_RLD.flatten(0, 1)[sources_N]
+        if not update.words:
+            return states_ND
         # Scoring goes piece by piece, and one piece shows what it takes.
         piece = (states_ND[:size], head.weight, head.bias, targets_N[:size], 1.0, ())
         logprobs_N: Tensor = ChosenLogprobs.apply(*piece)[0]  # type: ignore[no-untyped-call]
@@ -258,11 +264,11 @@ def _taken(outline: Outline, forward: Callable[[], Tensor], *, backward: bool) -
         ) from error
 
 
-def _group(prompt: int, group: int, completion: int) -> Group:
+def _group(prompt: int, group: int, completion: int) -> EncodedGroup:
     encoded = EncodedPrompt(
         input_ids_P=torch.zeros(prompt, dtype=torch.long), positions_AP=torch.arange(prompt)[None], media={}
     )
-    return Group(prompt=encoded, completions=((0,) * completion,) * group)
+    return EncodedGroup(prompt=encoded, completions=((0,) * completion,) * group)
 
 
 def _attention(outline: Outline, tree: Tree) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from stablereward.ranges import (
     Range,
     require_ranges,
 )
-from stablereward.training.run_folder import RunFolder
+from stablereward.runs.folder import RunFolder
 from stablereward.training.signal import Signal
 
 NUM_NORMS = 50
@@ -62,7 +62,7 @@ class _Notes(BaseModel):
     rollbacks: int = 0
     good: int | None = None
     broken: dict[str, int] = {}
-    norms: list[float] = []
+    norms: dict[str, list[float]] = {}
     signal: dict[str, Any] = {}
 
 
@@ -92,7 +92,7 @@ def rules(protection: Protection) -> list[Rule]:
         ("min_entropy", "policy/entropy", protection.min_entropy, False),
         ("max_entropy", "policy/entropy", protection.max_entropy, True),
         ("max_approx_kl", "policy/approx_kl", protection.max_approx_kl, True),
-        ("min_length", "completions/mean_length", protection.min_length, False),
+        ("min_length", "completions/length", protection.min_length, False),
         ("max_clipped", "completions/clipped", protection.max_clipped, True),
         ("skipped", "update/skipped", 0.0, True),
     )
@@ -103,8 +103,8 @@ class Guard:
     """Watches the updates of a stage. All it remembers is in `notes`, which checkpoints keep.
 
     `whole` updates belong together, as those of one collection: a rule that one of them breaks is broken
-    in all, and checkpoints come between. Without `protection` nothing but the gradient norm is watched,
-    and that with `max_grad_norm_ratio` only.
+    in all, and checkpoints come between. Learners of one stage share a guard: what rolls one back rolls
+    back all. Without `protection` nothing but gradient norms is watched.
     """
 
     def __init__(
@@ -113,17 +113,15 @@ class Guard:
         stage: str,
         protection: Protection | None = None,
         *,
-        max_grad_norm_ratio: float | None = None,
         whole: int = 1,
     ) -> None:
         self.run, self.stage, self.protection, self.whole = run, stage, protection, whole
-        self.max_grad_norm_ratio = max_grad_norm_ratio
         self.rules = [] if protection is None else rules(protection)
         self.factor, self.rollbacks = 1.0, 0
         self.good: int | None = None
         self.broken: dict[str, int] = {}
         self._beyond: dict[str, float] = {}
-        self.norms: deque[float] = deque(maxlen=NUM_NORMS)
+        self.norms: dict[str, deque[float]] = {}
         self.signal = Signal(run, stage, whole)
 
     @property
@@ -138,7 +136,7 @@ class Guard:
             "rollbacks": self.rollbacks,
             "good": self.good,
             "broken": self.broken,
-            "norms": list(self.norms),
+            "norms": {learner: list(norms) for learner, norms in self.norms.items()},
             "signal": self.signal.notes(),
         }
 
@@ -154,16 +152,17 @@ class Guard:
             ) from None
         self.factor, self.rollbacks = known.factor, known.rollbacks
         self.good, self.broken = known.good, known.broken
-        self.norms = deque(known.norms, maxlen=NUM_NORMS)
+        self.norms = {learner: deque(own, maxlen=NUM_NORMS) for learner, own in known.norms.items()}
         self.signal.recall(known.signal)
 
-    def accept(self, update: int, norm: float) -> bool:
-        """Whether a finite gradient norm is within its ratio to the median of those before it."""
-        known = list(self.norms)
-        self.norms.append(norm)
-        if self.max_grad_norm_ratio is None or len(known) < MIN_NORMS:
+    def accept(self, update: int, norm: float, ratio: float | None, learner: str = "") -> bool:
+        """Whether a finite gradient norm is within its `ratio` to the median of the learner's before it."""
+        norms = self.norms.setdefault(learner, deque(maxlen=NUM_NORMS))
+        known = list(norms)
+        norms.append(norm)
+        if ratio is None or len(known) < MIN_NORMS:
             return True
-        bound = self.max_grad_norm_ratio * median(known)
+        bound = ratio * median(known)
         if bound == 0 or norm <= bound:
             return True
         self.run.event("exploding_gradient", stage=self.stage, update=update, value=norm, bound=bound)

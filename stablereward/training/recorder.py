@@ -4,19 +4,19 @@ sample failed first.
 `distributions.jsonl` has one line an update and, like `metrics.jsonl`, no clock in it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from stablereward.objectives.objective import Objective
+from stablereward.runs.folder import RunFolder
 from stablereward.training.collect import Collected
 from stablereward.training.collection import NOT_FINITE
-from stablereward.training.rl import Observed
-from stablereward.training.run_folder import RunFolder
+from stablereward.training.policy_gradient import Observed
 from stablereward.training.samples import sample_name
-from stablereward.types import Completion, Failure, Reward, Rollouts
+from stablereward.types import Failure, Group, Reward
 
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 DIGITS = 6
@@ -24,19 +24,22 @@ DIGITS = 6
 MAX_DETAIL = 300
 
 Flags = dict[str, list[int]]
-"""For each kind of bound the tokens of a completion that it decided; kinds without any are left out."""
+"""For each kind of bound the steps of a trajectory that it decided; kinds without any are left out."""
+
+Describe = Callable[[Any], Mapping[str, float]]
+"""`Family.describe`."""
 
 
 class Recorder:
     """Hears what the forward passes of an update say, and writes it down when the update is made."""
 
-    def __init__(self, run: RunFolder, stage: str) -> None:
-        self.run, self.stage = run, stage
+    def __init__(self, run: RunFolder, stage: str, describe: Describe) -> None:
+        self.run, self.stage, self.describe = run, stage, describe
         self._heard: list[Observed] = []
-        self._texts: tuple[Collected | None, dict[str, Tensor]] = (None, {})
+        self._samples: tuple[Collected | None, dict[str, Tensor]] = (None, {})
 
     def observe(self, said: Observed) -> None:
-        """Takes a micro-batch; for `rl_loss`. The tensors stay where they are until the update is made."""
+        """Takes a micro-batch; for `policy_loss`. Tensors stay where they are until the update is made."""
         self._heard.append(said)
 
     def forget(self) -> None:
@@ -44,13 +47,13 @@ class Recorder:
         self._heard.clear()
 
     def record(self, update: int, collected: Collected) -> dict[str, float]:
-        """Writes the update's line; returns its extremes and the repetition, for `metrics.jsonl`."""
-        if self._texts[0] is not collected:
-            self._texts = (collected, _of_samples(collected))
-            self._tell_failures(update, collected.rollouts)
+        """Writes the update's line; returns its extremes, for `metrics.jsonl`."""
+        if self._samples[0] is not collected:
+            self._samples = (collected, _of_samples(collected, self.describe))
+            self._tell_failures(update, collected.groups)
         tokens = self._tokens()
         self._heard.clear()
-        quantities = {**self._texts[1], **tokens}
+        quantities = {**self._samples[1], **tokens}
         spreads = {name: spread(values) for name, values in quantities.items()}
         self.run.record({"stage": self.stage, "update": update, "quantities": spreads})
         figures = {}
@@ -58,22 +61,19 @@ class Recorder:
         if len(log_ratio):
             figures["policy/ratio_max"] = float(log_ratio.max().double().exp())
             figures["policy/log_ratio_max"] = float(log_ratio.abs().max())
-        repeated = quantities["completions/repetition"]
-        if len(repeated):
-            figures["completions/repetition"] = float(repeated.mean())
         return figures
 
     def flags(self, objective: Objective) -> dict[int, Flags]:
         """For each row of the update the places of the tokens in the loss that a bound decided."""
         found: dict[int, Flags] = {}
         for said in self._heard:
-            log_ratio_BT = torch.where(said.mask_BT, said.logprobs_BT - said.old_logprobs_BT, 0.0)
-            ratio_BT = objective.ratio(log_ratio_BT, said.mask_BT)
+            log_ratio_BT = torch.where(said.share.mask_BT, said.logprobs_BT - said.old_logprobs_BT, 0.0)
+            ratio_BT = objective.ratio(log_ratio_BT, said.share.mask_BT)
             clipped = objective.surrogate.clipped(ratio_BT, said.share.advantages_BT)
             kinds = {
                 "low": clipped.low_BT,
                 "high": clipped.high_BT,
-                "preclip": objective.ratio.clipped(log_ratio_BT, said.mask_BT),
+                "preclip": objective.ratio.clipped(log_ratio_BT, said.share.mask_BT),
                 "dual": clipped.dual_BT,
             }
             rows = said.share.rows_B.tolist()
@@ -88,17 +88,18 @@ class Recorder:
             return {}
         log_ratio, entropy, gap = [], [], []
         for said in self._heard:
-            mask_BT = said.mask_BT
+            mask_BT = said.share.mask_BT
             log_ratio.append((said.logprobs_BT - said.old_logprobs_BT)[mask_BT])
-            entropy.append(said.entropy_BT[mask_BT])
+            if said.entropy_BT is not None:
+                entropy.append(said.entropy_BT[mask_BT])
             gap.append((said.logprobs_BT - said.share.engine_logprobs_BT)[mask_BT])
         together = {"policy/log_ratio": log_ratio, "policy/entropy": entropy, "policy/engine_gap": gap}
-        return {name: torch.cat(values).float().cpu() for name, values in together.items()}
+        return {name: torch.cat(values).float().cpu() for name, values in together.items() if values}
 
-    def _tell_failures(self, update: int, rollouts: Sequence[Rollouts]) -> None:
+    def _tell_failures(self, update: int, groups: Sequence[Group[Any, Any]]) -> None:
         """An event for the first failed sample of each reason; metrics have the counts."""
         told = {NOT_FINITE.reason}
-        for prompt, group in enumerate(rollouts):
+        for prompt, group in enumerate(groups):
             for number, outcome in enumerate(group.rewards):
                 if isinstance(outcome, Failure) and outcome.reason not in told:
                     told.add(outcome.reason)
@@ -106,7 +107,7 @@ class Recorder:
                         "failed_sample",
                         stage=self.stage,
                         update=update,
-                        sample=sample_name(rollouts, (prompt, number)),
+                        sample=sample_name(groups, (prompt, number)),
                         reason=outcome.reason,
                         detail=outcome.detail[:MAX_DETAIL],
                     )
@@ -131,39 +132,17 @@ def spread(values: Tensor) -> dict[str, Any]:
     return {"count": count, "mean": _short(mean), "std": _short(std), "quantiles": shown, **rest}
 
 
-def repetition(token_ids: Sequence[int], size: int = 4) -> float:
-    """1 - distinct / all runs of `size` tokens: 0 where none comes twice or the text is shorter."""
-    runs = list(zip(*(token_ids[start:] for start in range(size)), strict=False))
-    return 1 - len(set(runs)) / len(runs) if runs else 0.0
-
-
-def pieces(tokenizer: Any, token_ids: Sequence[int]) -> list[str]:
-    """What each token adds to the text. A character of several tokens is with the last of them."""
-    found, start, told = [], 0, ""
-    for end in range(1, len(token_ids) + 1):
-        text = tokenizer.decode(token_ids[start:end], skip_special_tokens=False)
-        if text.endswith("\N{REPLACEMENT CHARACTER}") and end < len(token_ids):
-            found.append("")
-            continue
-        found.append(text[len(told) :])
-        # The token before is decoded again with the next, for some tokenizers join with a space.
-        start, told = end - 1, tokenizer.decode(token_ids[end - 1 : end], skip_special_tokens=False)
-    return found
-
-
-def _of_samples(collected: Collected) -> dict[str, Tensor]:
-    rewards = [r for group in collected.rollouts for r in group.rewards if isinstance(r, Reward)]
-    completions: list[Completion] = [c for group in collected.rollouts for c in group.completions]
-    advantages = [a for group in collected.advantages for a in group if a is not None]
+def _of_samples(collected: Collected, describe: Describe) -> dict[str, Tensor]:
+    rewards = [r for group in collected.groups for r in group.rewards if isinstance(r, Reward)]
+    described = [describe(t) for group in collected.groups for t in group.trajectories]
     lists: Mapping[str, Sequence[float]] = {
         "reward": [reward.value for reward in rewards],
         **{
             f"reward/{part}": [reward.parts[part] for reward in rewards if part in reward.parts]
             for part in sorted({part for reward in rewards for part in reward.parts})
         },
-        "advantages": advantages,
-        "completions/length": [float(len(c.token_ids)) for c in completions],
-        "completions/repetition": [repetition(c.token_ids) for c in completions],
+        "advantages": [a for group in collected.advantages for a in group if a is not None],
+        **{name: [one[name] for one in described] for name in (described[0] if described else {})},
     }
     return {name: torch.tensor(values, dtype=torch.float32) for name, values in lists.items()}
 

@@ -1,81 +1,49 @@
-"""A collection of rewarded samples as tensors, and which rows belong to which prompt."""
+"""A collection of rewarded trajectories as tensors, and which rows belong to which prompt."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from stablereward.policies.token import TokenPolicy
-from stablereward.policies.tree import Group
-from stablereward.types import Completion, Reward, Rollouts
+from stablereward.types import Failure, Group, Reward
 
 
-def valid(rollouts: Rollouts) -> list[tuple[Completion, Reward]]:
-    """The samples of one prompt that have a reward."""
-    pairs = zip(rollouts.completions, rollouts.rewards, strict=False)
-    return [(c, r) for c, r in pairs if isinstance(r, Reward)]
-
-
-def sample_name(rollouts: Sequence[Rollouts], place: tuple[int, int]) -> str:
+def sample_name(groups: Sequence[Group[Any, Any]], place: tuple[int, int]) -> str:
     """A sample in words: its prompt, counted from 1 and by its preference's id, and its completion."""
     prompt, completion = place
-    preference = rollouts[prompt].prompt.preference
+    preference = getattr(groups[prompt].prompt, "preference", None)
     known = "" if preference is None or not preference.id else f" ({preference.id[:100]!r})"
     return f"prompt {prompt + 1}{known}, completion {completion + 1}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """The samples of one prompt that have a reward. `greedy_reward` is that of its greedy answer.
+class Batch:
+    """The rewarded trajectories of all groups as tensors [B, T], in the order of the groups.
 
-    `finished` says of each whether it ended before the length limit.
+    `steps_BT` is there where every reward says what each step earned. `greedy` are the rewards of the
+    prompts' greedy answers. A reward that is a Failure must have left its group before.
     """
 
-    group: Group
-    rewards: tuple[float, ...]
-    logprobs: tuple[tuple[float, ...], ...]
-    finished: tuple[bool, ...]
-    greedy_reward: float | None = None
-
-    @classmethod
-    def of(cls, policy: TokenPolicy, rollouts: Rollouts, greedy_reward: float | None = None) -> "Kept":
-        samples = valid(rollouts)
-        return cls(
-            group=Group(
-                prompt=policy.encode(rollouts.prompt), completions=tuple(c.token_ids for c, _ in samples)
-            ),
-            rewards=tuple(r.value for _, r in samples),
-            logprobs=tuple(c.logprobs for c, _ in samples),
-            finished=tuple(c.finished for c, _ in samples),
-            greedy_reward=greedy_reward,
-        )
-
-
-class Batch:
-    """The kept samples of all prompts as tensors [B, T], in the order of the prompts."""
-
-    def __init__(self, kept: Sequence[Kept]) -> None:
-        self.groups = [k.group for k in kept]
-        sizes = torch.tensor([len(k.rewards) for k in kept])
+    def __init__(
+        self, groups: Sequence[Group[Any, Any]], greedy: Sequence[float | None] | None = None
+    ) -> None:
+        self.groups = tuple(groups)
+        sizes = torch.tensor([len(group.rewards) for group in groups])
         self._starts = [0, *sizes.cumsum(0).tolist()]
-        self.rewards_B = torch.tensor([value for k in kept for value in k.rewards])
-        self.finished_B = torch.tensor([ended for k in kept for ended in k.finished])
-        self.groups_B = torch.repeat_interleave(torch.arange(len(kept)), sizes)
-        greedy = [k.greedy_reward for k in kept]
+        rewards = [reward for group in groups for reward in map(_reward, group.rewards)]
+        self.rewards_B = torch.tensor([reward.value for reward in rewards])
+        self.groups_B = torch.repeat_interleave(torch.arange(len(groups)), sizes)
+        trajectories = [trajectory for group in groups for trajectory in group.trajectories]
+        self.finished_B = torch.tensor([trajectory.finished for trajectory in trajectories])
         self.greedy_rewards_B = (
             None
-            if None in greedy
+            if greedy is None or None in greedy
             else torch.repeat_interleave(torch.tensor(greedy, dtype=torch.float32), sizes)
         )
-        samples = [logprobs for k in kept for logprobs in k.logprobs]
-        longest = max(len(logprobs) for logprobs in samples)
-        self.mask_BT = torch.zeros((len(samples), longest), dtype=torch.bool)
-        self.engine_logprobs_BT = torch.zeros((len(samples), longest))
-        for row, logprobs in enumerate(samples):
-            self.mask_BT[row, : len(logprobs)] = True
-            self.engine_logprobs_BT[row, : len(logprobs)] = torch.tensor(logprobs)
+        self.engine_logprobs_BT, self.mask_BT = padded([t.logprobs for t in trajectories])
+        steps = [[torch.nan if s is None else s for s in reward.steps] for reward in rewards]
+        self.steps_BT = padded(steps, torch.nan)[0] if all(steps) else None
 
     def rows(self, numbers: Sequence[int]) -> Tensor:
         """The rows of some prompts."""
@@ -99,18 +67,34 @@ def parts(num: int, num_parts: int) -> list[list[int]]:
     return [list(range(low, high)) for low, high in pairwise(cuts)]
 
 
+def padded(rows: Sequence[Sequence[float]], value: float = 0.0) -> tuple[Tensor, Tensor]:
+    """Rows of numbers as one tensor [B, T] with `value` behind them, and its mask."""
+    longest = max(len(row) for row in rows)
+    values_BT = torch.full((len(rows), longest), value)
+    mask_BT = torch.zeros((len(rows), longest), dtype=torch.bool)
+    for number, row in enumerate(rows):
+        mask_BT[number, : len(row)] = True
+        values_BT[number, : len(row)] = torch.tensor(row)
+    return values_BT, mask_BT
+
+
 def spread(
-    rollouts: Sequence[Rollouts], mask_BT: Tensor, values_BT: Tensor, min_group: int
+    groups: Sequence[Group[Any, Any]], mask_BT: Tensor, values_BT: Tensor, min_group: int
 ) -> tuple[tuple[float | None, ...], ...]:
-    """The mean of every kept sample's values, in the shape of the rollouts; None where a sample has left."""
+    """The mean of every kept sample's values, in the shape of the groups; None where a sample has left."""
     means = iter(((values_BT * mask_BT).sum(-1) / mask_BT.sum(-1)).tolist())
     found = []
-    for group in rollouts:
-        kept = len(valid(group)) >= min_group
+    for group in groups:
+        kept = len(group.rewarded().trajectories) >= min_group
         found.append(
             tuple(
                 next(means) if kept and isinstance(reward, Reward) else None
-                for _, reward in zip(group.completions, group.rewards, strict=False)
+                for _, reward in zip(group.trajectories, group.rewards, strict=False)
             )
         )
     return tuple(found)
+
+
+def _reward(outcome: Reward | Failure) -> Reward:
+    assert isinstance(outcome, Reward)
+    return outcome

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from stablereward.training.progress import say
-from stablereward.training.run_folder import RunFolder
+from stablereward.runs.folder import RunFolder
+from stablereward.runs.progress import say
 
 FLAT_COLLECTIONS = 10
 """So many collections in a row whose rewards do not vary are said once."""

@@ -311,13 +311,14 @@ def test_images_that_are_not_read(value, message):
         FORMATS["chosen_rejected"].read(row, "rows:2", FOLDER)
 
 
-def test_a_video_is_a_folder_of_frames(tmp_path):
-    (tmp_path / "clip").mkdir()
+@pytest.mark.parametrize("name", ["clip", "clip.mp4", "clip.png"])
+def test_a_video_is_a_folder_of_frames(name, tmp_path):
+    (tmp_path / name).mkdir()
     for i in (10, 9):
-        (tmp_path / "clip" / f"{i}.jpg").touch()
-    row = {"prompt": "Q?", "chosen": "a", "rejected": "b", "video": "clip", "image": "a.png"}
+        (tmp_path / name / f"{i}.jpg").touch()
+    row = {"prompt": "Q?", "chosen": "a", "rejected": "b", "video": name, "image": "a.png"}
     images = FORMATS["chosen_rejected"].read(row, "row", tmp_path).images
-    assert images == (tmp_path / "a.png", tmp_path / "clip/9.jpg", tmp_path / "clip/10.jpg")
+    assert images == (tmp_path / "a.png", tmp_path / name / "9.jpg", tmp_path / name / "10.jpg")
 
 
 def test_file_urls_are_local_paths():

@@ -8,9 +8,9 @@ import pytest
 from PIL import Image
 
 from stablereward.data import preferences as module
-from stablereward.data.images import load_image
 from stablereward.data.preferences import read_preferences, write_preferences
 from stablereward.errors import ConfigError, DataError, StorageError
+from stablereward.images import load_image
 from stablereward.types import Preference
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
@@ -74,6 +74,8 @@ def test_the_format_can_be_named(tmp_path):
     assert next(read_preferences(path, format="chosen_rejected")).responses == ("good", "bad")
     with pytest.raises(ConfigError, match="did you mean sharegpt"):
         read_preferences(path, format="share_gpt")
+    with pytest.raises(ConfigError, match=r"^there is no format 'fo' \(stablereward, "):
+        read_preferences(path, format="fo")
 
 
 def test_image_paths_start_at_the_file_or_at_images_root(tmp_path):

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from stablereward.data.images import load_image
 from stablereward.data.preferences import read_preferences
 from stablereward.data.toy.files import write_toy
 from stablereward.data.toy.pairs import pairs
 from stablereward.data.toy.scenes import draw
 from stablereward.errors import StorageError
+from stablereward.images import load_image
 from tests.training.tmpfs import small_disk
 
 

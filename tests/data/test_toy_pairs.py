@@ -95,3 +95,9 @@ def test_a_pair_is_made_to_order(right_index: int, right_is_longer: bool) -> Non
         right, wrong = made.responses[right_index], made.responses[1 - right_index]
         assert pair.question.right in right and pair.question.wrong in wrong
         assert (len(right) > len(wrong)) == right_is_longer
+
+
+def test_some_kinds_alone() -> None:
+    made = pairs(12, seed=0, kinds=("general",))
+    assert {pair.question.kind for pair in made} == {"general"}
+    assert sum(pair.right_index for pair in made) == 6

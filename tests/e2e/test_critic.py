@@ -11,14 +11,15 @@ from stablereward.data.toy.annotator import NoisyReader
 from stablereward.data.toy.pairs import pairs
 from stablereward.engines.hf import HFEngine
 from stablereward.objectives.named import ppo
+from stablereward.policies.completions import Demonstrations, completions
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.value_head import add_value_head
+from stablereward.recipes.completions import completion_collector
 from stablereward.rewards.reward import Sample
-from stablereward.training.collect import Collector
 from stablereward.training.fit import fit
+from stablereward.training.imitation import SFTConfig, imitation_batches, imitation_loss
 from stablereward.training.optim import OptimConfig, adamw, learning_rate
-from stablereward.training.rl import RLConfig, rl_loss
-from stablereward.training.sft import Demonstration, SFTConfig, sft_batches, sft_loss
+from stablereward.training.policy_gradient import RLConfig, policy_loss
 from stablereward.types import Reward
 
 NUM_UPDATES = 30
@@ -34,16 +35,15 @@ def divided() -> TokenPolicy:
     """A judge that looks in about half of its answers."""
     policy = TokenPolicy.load("toy-base", device="cpu")
     reader, rng = NoisyReader(habit=0.5), random.Random(0)
-    shown = [
-        Demonstration(prompt=r1_reward(pair.preference()), text=reader.annotate(pair, rng).text)
-        for pair in pairs(480, seed=1)
-    ]
+    shown = [(r1_reward(pair.preference()), reader.annotate(pair, rng).text) for pair in pairs(480, seed=1)]
     config = SFTConfig(epochs=2.0, batch_size=16, optim=OptimConfig(learning_rate=1e-3, warmup=0.1))
     policy.train()
     updates = fit(
         policy.parameters(),
-        islice(sft_batches(policy, shown, config, seed=0), 60),
-        lambda share: sft_loss(policy, share),
+        islice(
+            imitation_batches(Demonstrations(policy, shown), completions(policy).costs, config, seed=0), 60
+        ),
+        lambda share: imitation_loss(completions(policy).score, share),
         optimizer=adamw(policy.parameters(), config.optim),
         learning_rate=lambda update: learning_rate(config.optim, update, 60),
     )
@@ -70,12 +70,12 @@ def test_the_value_head_learns(divided: TokenPolicy) -> None:
         optim=OptimConfig(learning_rate=1e-6, schedule="constant", critic_factor=5000.0),
     )
     prompts = [r1_reward(pair.preference()) for pair in pairs(8 * NUM_UPDATES, seed=2)]
-    collector = Collector(policy, HFEngine(policy), looking, objective, config)
+    collector = completion_collector(policy, HFEngine(policy), looking, objective, config)
     explained = []
     for _ in fit(
         policy.parameters(),
         collector.batches(prompts, seed=0),
-        lambda share: rl_loss(policy, objective, share, config.temperature),
+        lambda share: policy_loss(completions(policy, config.temperature).score, objective, share),
         optimizer=adamw(policy.parameters(), config.optim, critic=policy.value_head),
         learning_rate=lambda update: learning_rate(config.optim, update, NUM_UPDATES),
     ):

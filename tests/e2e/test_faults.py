@@ -18,11 +18,11 @@ from stablereward.policies.token import Scored, TokenPolicy
 from stablereward.policies.tree import Tree
 from stablereward.recipes.stages import Hardware, reinforce
 from stablereward.rewards.reward import Sample
+from stablereward.runs.folder import RunFolder
 from stablereward.training import checkpoint
 from stablereward.training.optim import OptimConfig
+from stablereward.training.policy_gradient import RLConfig
 from stablereward.training.protection import Protection
-from stablereward.training.rl import RLConfig
-from stablereward.training.run_folder import RunFolder
 from stablereward.types import Failure, Reward
 
 TOY = [replace(pair.preference(), id=f"pair {n}") for n, pair in enumerate(pairs(6, seed=11))]

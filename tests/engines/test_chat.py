@@ -118,6 +118,81 @@ def test_a_refused_value_is_no_refused_field(caplog: pytest.LogCaptureFixture) -
     assert "temperature 0;" in caplog.text
 
 
+def refusing(
+    message: str, when: Callable[[dict[str, object]], bool], status: int = 400
+) -> Callable[[Request], Reply]:
+    return lambda r: Reply(message.encode(), status=status) if when(r.body) else says("taken")
+
+
+BOTH = "`temperature` and `top_p` cannot both be specified for this model. Please use only one."
+
+
+@pytest.mark.parametrize(
+    ("message", "when", "gone"),
+    [
+        (BOTH, lambda body: {"temperature", "top_p"} <= body.keys(), {"top_p"}),
+        (
+            "top_k is not supported. Supported parameters: temperature, top_p, seed, max_tokens",
+            lambda body: "top_k" in body,
+            {"top_k"},
+        ),
+        ("Unknown field: topK, minP", lambda body: "top_k" in body or "min_p" in body, {"top_k", "min_p"}),
+    ],
+)
+def test_a_refusal_costs_the_field_that_matters_least(
+    message: str, when: Callable[[dict[str, object]], bool], gone: set[str]
+) -> None:
+    sampling = Sampling(temperature=0.0, max_completion_length=16)
+    answers, server = generate(refusing(message, when), sampling=sampling)
+    first, last = server.requests[0].body, server.requests[-1].body
+    assert answers == [(Completion(text="taken"),)]
+    assert first.keys() - last.keys() == gone and last["temperature"] == 0
+
+
+@pytest.mark.parametrize("status", [404, 500, 501])
+def test_a_field_may_be_unknown_by_other_statuses(status: int) -> None:
+    answers, server = generate(refusing("min_p unknown", lambda body: "min_p" in body, status))
+    assert answers == [(Completion(text="taken"),)] and len(server.requests) == 2
+
+
+def test_no_temperature_at_all_is_a_failure_that_says_what_to_do() -> None:
+    reply = refusing("Unsupported parameter: 'temperature'", lambda body: "temperature" in body)
+    answers, server = generate(reply)
+    assert failure(answers).reason == "http_400" and len(server.requests) == 1
+    assert "the server refuses temperature; --server-extra temperature=null" in failure(answers).detail
+    assert generate(reply, extra={"temperature": None})[0] == [(Completion(text="taken"),)]
+
+
+@pytest.mark.parametrize("message", ["extra fields not permitted", "Additional properties are not allowed"])
+def test_a_refusal_without_a_name_is_of_all_that_is_switched_off(
+    message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    reply = refusing(message, lambda body: "top_k" in body, 422)
+    answers, server = generate(reply, [Prompt(text="a"), Prompt(text="b")], max_concurrency=1)
+    assert answers == [(Completion(text="taken"),)] * 2 and len(server.requests) == 3
+    kept = {"model", "messages", "max_tokens", "temperature", "seed"}
+    assert server.requests[-1].body.keys() == kept
+    assert len(caplog.records) == 1
+
+
+def test_what_was_taken_is_not_what_a_nameless_refusal_is_of() -> None:
+    def reply(request: Request) -> Reply:
+        return Reply(b"too long", status=400) if request.text == "long" else says("taken")
+
+    [_, long], server = generate(reply, [Prompt(text="short"), Prompt(text="long")], max_concurrency=1)
+    assert isinstance(long, Failure) and len(server.requests) == 2
+
+
+def test_content_in_parts_is_joined() -> None:
+    def message(*parts: object) -> Reply:
+        return says(None, message={"role": "assistant", "content": list(parts)})
+
+    one, two = {"type": "text", "text": "<answer>"}, {"type": "text", "text": "1</answer>"}
+    assert generate(lambda _: message(one, two))[0] == [(Completion(text="<answer>1</answer>"),)]
+    for odd in ({"type": "audio"}, {"type": "text", "text": 1}, "x"):
+        assert failure(generate(lambda _, odd=odd: message(one, odd))[0]).reason == "bad_response"  # type: ignore[misc]
+
+
 def test_a_refusal_that_names_a_field_by_chance_changes_nothing_else() -> None:
     def reply(request: Request) -> Reply:
         if request.text == "long":
@@ -128,7 +203,7 @@ def test_a_refusal_that_names_a_field_by_chance_changes_nothing_else() -> None:
     [long, short], server = generate(reply, prompts, max_concurrency=1)
     assert isinstance(long, Failure) and "too large" in long.detail
     assert short == (Completion(text="taken"),)
-    assert len(server.requests) == 3 and server.requests[-1].body["max_tokens"] == 16
+    assert "top_k" in server.requests[-1].body and server.requests[-1].body["max_tokens"] == 16
 
 
 def test_a_field_that_the_user_asks_for_is_never_dropped() -> None:

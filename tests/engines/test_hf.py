@@ -13,7 +13,7 @@ from stablereward.engines.engine import Engine, Sampling
 from stablereward.engines.hf import HFEngine, load_engine
 from stablereward.errors import ModelError
 from stablereward.policies.token import TokenPolicy
-from stablereward.policies.tree import Group
+from stablereward.policies.tree import EncodedGroup
 from stablereward.types import Completion, Failure, Preference, Prompt
 from tests.policies.families import ALL, ONE_IMAGE, TEXT_ONLY, TWO_IMAGES, VISION, make, picture, prompts
 
@@ -61,7 +61,7 @@ def test_the_engine_and_the_trainer_agree_on_every_probability(
     asked = prompts(policy)
     answers = sampled(policy, asked, replace(SHORT, temperature=temperature))
     groups = [
-        Group(prompt=policy.encode(prompt), completions=tuple(c.token_ids for c in answer))
+        EncodedGroup(prompt=policy.encode(prompt), completions=tuple(c.token_ids for c in answer))
         for prompt, answer in zip(asked, answers, strict=True)
     ]
     with torch.no_grad():
@@ -224,7 +224,7 @@ def test_frequencies_follow_the_distribution(llama: TokenPolicy) -> None:
     num = 8000
     with_bias(llama, {100 + i: 4.0 + 0.5 * i for i in range(8)})
     (answer,) = sampled(llama, [TEXT_ONLY], Sampling(num_generations=num, max_completion_length=1, seed=3))
-    group = Group(prompt=llama.encode(TEXT_ONLY), completions=tuple((100 + i,) for i in range(8)))
+    group = EncodedGroup(prompt=llama.encode(TEXT_ONLY), completions=tuple((100 + i,) for i in range(8)))
     with torch.no_grad():
         probabilities = llama(llama.tree([group])).logprobs_BT[:, 0].exp().double()
     probabilities = torch.cat([probabilities, 1 - probabilities.sum(0, keepdim=True)])
@@ -246,7 +246,7 @@ def test_temperature_sharpens(llama: TokenPolicy) -> None:
 
 def test_top_p_keeps_the_likeliest_tokens_only(llama: TokenPolicy) -> None:
     sampling = Sampling(num_generations=300, max_completion_length=1, seed=4)
-    everything = Group(prompt=llama.encode(TEXT_ONLY), completions=tuple((i,) for i in range(388)))
+    everything = EncodedGroup(prompt=llama.encode(TEXT_ONLY), completions=tuple((i,) for i in range(388)))
     with torch.no_grad():
         probabilities = llama(llama.tree([everything])).logprobs_BT[:, 0].exp()
     order = probabilities.argsort(descending=True)

@@ -137,7 +137,8 @@ def test_what_cannot_pass_is_not_tried_again(status: int) -> None:
     assert failure(answers).reason == f"http_{status}"
     assert "no such model" in failure(answers).detail
     assert len(failure(answers).detail) < 400
-    assert len(server.requests) == 1
+    # What names no field may be of those that are switched off: once without.
+    assert len(server.requests) == (2 if status in (400, 422) else 1)
 
 
 def test_the_key_is_never_shown() -> None:
@@ -251,8 +252,15 @@ def test_cancelling_closes_the_connections() -> None:
         {"base_url": "localhost:8000/v1"},
         {"base_url": "http://"},
         {"base_url": "http://[::1"},
+        {"base_url": "http://127.0.0.1:99999/v1"},
+        {"base_url": "http://127.0.0.1:0/v1"},
+        {"base_url": f"http://{'a' * 70}/v1"},
+        {"base_url": "http://a..b/v1"},
+        {"base_url": "http://xn--/v1"},
         {"max_concurrency": 0},
         {"timeout": 0.0},
+        {"timeout": float("inf")},
+        {"timeout": float("nan")},
         {"retries": -1},
         {"api_key": "key\n"},
     ],

@@ -12,14 +12,15 @@ from stablereward.data.toy.pairs import pairs
 from stablereward.engines.hf import HFEngine
 from stablereward.objectives.advantages import sigma_filter
 from stablereward.objectives.named import stable_reinforce
+from stablereward.policies.completions import Demonstrations, completions
 from stablereward.policies.shipped import model_folder
 from stablereward.policies.token import TokenPolicy
+from stablereward.recipes.completions import completion_collector
 from stablereward.rewards.reward import Sample
-from stablereward.training.collect import Collector
 from stablereward.training.fit import Update, fit
+from stablereward.training.imitation import SFTConfig, imitation_batches, imitation_loss
 from stablereward.training.optim import OptimConfig, adamw, learning_rate
-from stablereward.training.rl import RLConfig, rl_loss
-from stablereward.training.sft import Demonstration, SFTConfig, sft_batches, sft_loss
+from stablereward.training.policy_gradient import RLConfig, policy_loss
 from stablereward.types import Reward
 
 FOLDER = Path(__file__).parent
@@ -32,17 +33,17 @@ def sft() -> dict[str, list[float]]:
     """The cold start on forty careful analyses."""
     policy = TokenPolicy.load(MODEL, device="cpu")
     shown = [
-        Demonstration(
-            prompt=r1_reward(pair.preference()),
-            text=careful(pair.scene, pair.question, pair.right_index, pair.right_index).text,
+        (
+            r1_reward(pair.preference()),
+            careful(pair.scene, pair.question, pair.right_index, pair.right_index).text,
         )
         for pair in pairs(4 * NUM_UPDATES, seed=0)
     ]
     config = SFTConfig(batch_size=4, token_budget=600, optim=OptimConfig(learning_rate=1e-3, warmup=0.2))
     updates = fit(
         policy.parameters(),
-        sft_batches(policy, shown, config, seed=0),
-        lambda share: sft_loss(policy, share),
+        imitation_batches(Demonstrations(policy, shown), completions(policy).costs, config, seed=0),
+        lambda share: imitation_loss(completions(policy).score, share),
         optimizer=adamw(policy.parameters(), config.optim),
         learning_rate=lambda update: learning_rate(config.optim, update, NUM_UPDATES),
     )
@@ -69,11 +70,11 @@ def rl() -> dict[str, list[float]]:
     )
     objective = stable_reinforce(keep=sigma_filter(1.5))
     prompts = [r1_reward(pair.preference()) for pair in pairs(12, seed=0)]
-    collector = Collector(policy, HFEngine(policy), _vowels, objective, config)
+    collector = completion_collector(policy, HFEngine(policy), _vowels, objective, config)
     updates = fit(
         policy.parameters(),
         collector.batches(prompts, seed=0),
-        lambda share: rl_loss(policy, objective, share, config.temperature),
+        lambda share: policy_loss(completions(policy, config.temperature).score, objective, share),
         optimizer=adamw(policy.parameters(), config.optim),
         learning_rate=lambda update: learning_rate(config.optim, update, NUM_UPDATES),
     )

@@ -15,7 +15,7 @@ from stablereward.evaluation.metrics import summarise
 from stablereward.judges.judge import Judge
 from stablereward.policies.tiny import create
 from stablereward.types import Failure, Judgement, Preference, Prompt
-from tests.policies.test_reward_model import make
+from tests.policies.test_classifier import make
 
 
 def prefers_longer(prompt: Prompt, k: int) -> str | Failure:
@@ -85,6 +85,15 @@ def test_a_folder_is_the_frames_of_a_video(tmp_path: Path) -> None:
     assert (frames[0], frames[-1]) == (tmp_path / "f0.png", tmp_path / "f39.png")
     with pytest.raises(DataError, match=r"ffmpeg -i clip\.mp4 -vf fps=1"):
         judge.compare("q", responses=["a", "b"], image="clip.mp4")
+    with pytest.raises(DataError, match="image '' is empty"):
+        judge.compare("q", responses=["a", "b"], image="")
+
+
+@pytest.mark.parametrize(("question", "response"), [("\ud800", "b"), ("q", "\ud800")])
+def test_half_a_character_is_refused(question: str, response: str) -> None:
+    judge = Judge(Scripted(lambda prompt, k: "<answer>1</answer>"))
+    with pytest.raises(DataError, match="lone surrogate"):
+        judge.compare(question, responses=["a", response])
 
 
 def test_a_model_folder_is_loaded_and_judges(tmp_path: Path) -> None:

@@ -3,11 +3,11 @@
 import asyncio
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from PIL import Image
 
-from stablereward.errors import ModelError
 from stablereward.judges.judge import Judge
 from stablereward.judges.scalar import Scalar, opinion, probabilities
 from stablereward.types import Failure, Judgement, Preference
@@ -21,9 +21,12 @@ class Lengths:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
 
-    def scores(self, dialogues: Sequence[tuple[str, str]]) -> list[float | Failure]:
-        self.asked += dialogues
-        return [float(len(text)) if text else Failure(reason="too_long") for _, text in dialogues]
+    def scores(self, preferences: Sequence[Preference]) -> list[tuple[float | Failure, ...]]:
+        self.asked += [(p.question, text) for p in preferences for text in p.responses]
+        return [
+            tuple(float(len(text)) if text else Failure(reason="too_long") for text in p.responses)
+            for p in preferences
+        ]
 
 
 PAIR = Preference(question="Which?", responses=("aaa", "a"))
@@ -66,7 +69,9 @@ def test_law_swapping_the_responses_swaps_the_verdict(preference: Preference) ->
     assert after.probabilities == before.probabilities[::-1]
 
 
-def test_images_are_refused() -> None:
-    seen = Preference(question="q", responses=("a", "b"), images=(Image.new("RGB", (2, 2)),), id="7")
-    with pytest.raises(ModelError, match="preference '7': has images"):
-        asyncio.run(Scalar(model=Lengths()).opinions([seen]))
+def test_one_question_on_two_images_is_asked_twice() -> None:
+    model = Lengths()
+    first, second = (Image.new("RGB", (2, 2)) for _ in range(2))
+    shown = [replace(PAIR, images=(image,)) for image in (first, second, first)]
+    asyncio.run(Scalar(model=model).opinions(shown))
+    assert model.asked == [("Which?", "aaa"), ("Which?", "a")] * 2

@@ -10,10 +10,11 @@ from torch import Tensor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from stablereward.policies import tiny, tiny_families
+from stablereward.policies.completions import Answered, encoded
 from stablereward.policies.processor import ImageOnlyQwen2_5VLProcessor
 from stablereward.policies.token import TokenPolicy
-from stablereward.policies.tree import Group
-from stablereward.types import Prompt
+from stablereward.policies.tree import EncodedGroup
+from stablereward.types import Completion, Group, Prompt
 
 VISION = ("qwen2_5_vl", "qwen3_vl", "llava")
 ALL = (*VISION, "llama")
@@ -73,12 +74,20 @@ def ragged(policy: TokenPolicy, lengths: tuple[int, ...], seed: int = 0) -> tupl
 LENGTHS = ((1, 5, 9), (4, 2), (7,))
 
 
-def groups(policy: TokenPolicy) -> list[Group]:
+def answered(policy: TokenPolicy) -> list[Answered]:
     """Three prompts with three, two and one completions."""
     return [
-        Group(prompt=policy.encode(prompt), completions=ragged(policy, lengths, seed))
+        Group(
+            prompt=prompt,
+            trajectories=tuple(Completion(text="", token_ids=ids) for ids in ragged(policy, lengths, seed)),
+        )
         for seed, (prompt, lengths) in enumerate(zip(prompts(policy), LENGTHS, strict=True))
     ]
+
+
+def groups(policy: TokenPolicy) -> list[EncodedGroup]:
+    """The same as a tree takes them."""
+    return [encoded(policy, group) for group in answered(policy)]
 
 
 def plain_logprobs(

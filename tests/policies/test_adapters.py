@@ -15,7 +15,7 @@ from stablereward.policies.checkpointing import checkpoint_layers
 from stablereward.policies.merging import merged_weights
 from stablereward.policies.token import TokenPolicy
 from stablereward.types import Failure
-from tests.policies.families import ALL, VISION, groups, make, prompts
+from tests.policies.families import ALL, VISION, answered, groups, make, prompts
 
 
 @pytest.fixture(params=ALL)
@@ -47,12 +47,12 @@ def test_fresh_adapters_change_nothing_and_equal_the_reference(policy: TokenPoli
     before = scores(policy, 0.8)
     add_lora(policy)
     assert torch.equal(scores(policy, 0.8), before)
-    assert torch.equal(reference(policy)(groups(policy), 0.8).logprobs_BT, before)
+    assert torch.equal(reference(policy, 0.8)(answered(policy)).logprobs_BT, before)
 
 
 def test_only_adapters_have_gradients(policy: TokenPolicy) -> None:
     add_lora(policy, rank=4)
-    reference(policy)(groups(policy), 1.0)
+    reference(policy)(answered(policy))
     policy(policy.tree(groups(policy))).logprobs_BT.sum().backward()
     trained = {name for name, p in policy.named_parameters() if p.grad is not None}
     assert trained == {name for name, p in policy.named_parameters() if p.requires_grad}
@@ -68,11 +68,11 @@ def test_after_an_update_the_policy_has_left_the_reference(policy: TokenPolicy) 
     scorer = reference(policy)
     update(policy)
     assert (scores(policy) - start)[policy.tree(groups(policy)).mask_BT].abs().min() > 1e-4
-    anchored = scorer(groups(policy), 1.0)
+    anchored = scorer(answered(policy))
     assert torch.equal(anchored.logprobs_BT, start)
     assert not anchored.logprobs_BT.requires_grad
     update(policy)
-    assert torch.equal(scorer(groups(policy), 1.0).logprobs_BT, start)
+    assert torch.equal(scorer(answered(policy)).logprobs_BT, start)
 
 
 def test_a_saved_policy_is_merged_and_the_live_one_untouched(policy: TokenPolicy, tmp_path: Path) -> None:
@@ -167,10 +167,10 @@ def test_targets_that_are_not_there_are_refused(tmp_path: Path) -> None:
 
 def test_without_adapters_the_reference_is_a_copy(policy: TokenPolicy) -> None:
     start = scores(policy, 0.5)
-    scorer = reference(policy)
+    scorer = reference(policy, 0.5)
     update(policy, rate=0.01)
     assert not torch.allclose(scores(policy, 0.5), start, atol=1e-3)
-    anchored = scorer(groups(policy), 0.5)
+    anchored = scorer(answered(policy))
     assert torch.equal(anchored.logprobs_BT, start)
     assert not anchored.logprobs_BT.requires_grad
     assert all(p.requires_grad for p in policy.parameters())

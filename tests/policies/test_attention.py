@@ -14,7 +14,7 @@ from stablereward.policies.attention import ROUTED, TreeRows, arranged, attend, 
 from stablereward.policies.checkpointing import checkpoint_layers
 from stablereward.policies.copies import frozen_copy
 from stablereward.policies.token import TokenPolicy
-from stablereward.policies.tree import EncodedPrompt, Group, Tree, tree_attention
+from stablereward.policies.tree import EncodedGroup, EncodedPrompt, Tree, tree_attention
 from stablereward.policies.vision import PACKED
 from tests.policies.families import ALL, groups, make, prompts
 
@@ -37,7 +37,8 @@ def tree_of(shape: list[tuple[int, tuple[int, ...]]]) -> Tree:
         return EncodedPrompt(input_ids_P=torch.arange(size), positions_AP=torch.arange(size)[None], media={})
 
     made = [
-        Group(prompt=prompt(size), completions=tuple((9,) * n for n in lengths)) for size, lengths in shape
+        EncodedGroup(prompt=prompt(size), completions=tuple((9,) * n for n in lengths))
+        for size, lengths in shape
     ]
     return Tree.build(made, pad_token_id=0)
 
@@ -66,7 +67,7 @@ def test_a_tree_attends_as_its_mask_says(shape: list[tuple[int, tuple[int, ...]]
     torch.testing.assert_close(actual, expected, **TOLERANCE)
 
 
-def scores(policy: TokenPolicy, made: list[Group]) -> tuple[Tensor, list[Tensor | None]]:
+def scores(policy: TokenPolicy, made: list[EncodedGroup]) -> tuple[Tensor, list[Tensor | None]]:
     policy.zero_grad(set_to_none=True)
     logprobs_BT = policy(policy.tree(made)).logprobs_BT
     weights_BT = torch.linspace(-1, 1, logprobs_BT.numel()).view(logprobs_BT.shape)

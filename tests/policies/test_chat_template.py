@@ -11,18 +11,41 @@ from stablereward.data.prompts import r1_reward
 from stablereward.engines.engine import Sampling
 from stablereward.engines.hf import HFEngine
 from stablereward.errors import ModelError
-from stablereward.policies.chat_template import after_opening, opened_by
+from stablereward.policies.chat_template import after_opening, opened_by, pinned
+from stablereward.policies.completions import Demonstrations, completions
 from stablereward.policies.tiny import CHAT_TEMPLATE
 from stablereward.policies.token import TokenPolicy
 from stablereward.training.fit import fit
+from stablereward.training.imitation import SFTConfig, imitation_batches, imitation_loss
 from stablereward.training.optim import OptimConfig, adamw
-from stablereward.training.sft import Demonstration, SFTConfig, sft_batches, sft_loss
 from stablereward.types import Failure, Preference, Prompt
 from tests.policies.families import ALL, TEXT_ONLY, VISION, make
 
 THINKING = CHAT_TEMPLATE.replace("assistant\n", "assistant\n<think>\n")
 JUDGED = r1_reward(Preference(question="Which?", responses=("Red.", "Blue.")))
 TEXT = "<think>\nResponse 2 is right.</think><answer>2</answer>"
+
+
+@pytest.mark.parametrize(
+    "asking",
+    [
+        "{% set f=strftime_now %}{{ f('%Y') }}",
+        "{{ (strftime_now)('%Y') }}",
+        "{{ [strftime_now][0]('%Y') }}",
+        "{{ '%Y' | strftime_now }}",
+        "{% if strftime_now is defined %}{{ strftime_now(day) }}{% endif %}",
+    ],
+)
+def test_a_clock_that_is_left_over_in_any_way_is_refused(asking: str) -> None:
+    with pytest.raises(ModelError, match="cannot be pinned"):
+        pinned(asking, Path("m"))
+
+
+def test_asking_whether_there_is_a_clock_is_fine() -> None:
+    asked = "{% if strftime_now is defined %}{{ strftime_now('%Y') }}{% endif %}"
+    assert pinned(asked, Path("m")) == '{% if strftime_now is defined %}{{ "2024" }}{% endif %}'
+    asked = "{% if strftime_now is not defined %}2024{% endif %}"
+    assert pinned(asked, Path("m")) == asked
 
 
 def with_template(policy: TokenPolicy, template: str) -> TokenPolicy:
@@ -63,20 +86,27 @@ def test_samples_begin_with_what_the_template_opened(tmp_path: Path) -> None:
 
 def test_a_demonstration_leaves_out_what_the_template_opened(tmp_path: Path) -> None:
     policy = with_template(make("llama", tmp_path), THINKING)
-    shown = [Demonstration(prompt=JUDGED, text="<think>Response 2 is right.</think><answer>2</answer>")]
-    [[share]] = sft_batches(policy, shown, SFTConfig(batch_size=1), seed=0)
-    [ids] = share.groups[0].completions
+    shown = [(JUDGED, "<think>Response 2 is right.</think><answer>2</answer>")]
+    [[share]] = imitation_batches(
+        Demonstrations(policy, shown), completions(policy).costs, SFTConfig(batch_size=1), seed=0
+    )
+    ids = share.groups[0].trajectories[0].token_ids
     assert policy.decode(ids) == "Response 2 is right.</think><answer>2</answer>"
 
 
 def test_a_thinking_model_learns_the_format_that_is_rewarded(tmp_path: Path) -> None:
     policy = with_template(make("llama", tmp_path), THINKING)
-    shown = [Demonstration(prompt=JUDGED, text="<think>Response 2 is right.</think><answer>2</answer>")]
+    shown = [(JUDGED, "<think>Response 2 is right.</think><answer>2</answer>")]
     optim = OptimConfig(learning_rate=1e-2)
     for _ in fit(
         policy.train().parameters(),
-        sft_batches(policy, shown, SFTConfig(epochs=15, batch_size=1), seed=0),
-        lambda share: sft_loss(policy, share),
+        imitation_batches(
+            Demonstrations(policy, shown),
+            completions(policy).costs,
+            SFTConfig(epochs=15, batch_size=1),
+            seed=0,
+        ),
+        lambda share: imitation_loss(completions(policy).score, share),
         optimizer=adamw(policy.parameters(), optim),
         learning_rate=lambda update: optim.learning_rate,
     ):

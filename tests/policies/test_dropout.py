@@ -11,7 +11,7 @@ from stablereward.engines.engine import Sampling
 from stablereward.engines.hf import HFEngine
 from stablereward.policies.dropout import without_dropout
 from stablereward.policies.token import TokenPolicy
-from stablereward.policies.tree import Group
+from stablereward.policies.tree import EncodedGroup
 from stablereward.types import Failure
 from tests.policies.families import ALL, make, prompts
 
@@ -36,7 +36,7 @@ def test_training_scores_what_the_engine_sampled(family: str, tmp_path: Path) ->
     policy.train()
     for prompt, answer in zip(prompts(policy), answers, strict=True):
         assert not isinstance(answer, Failure)
-        group = Group(prompt=policy.encode(prompt), completions=tuple(c.token_ids for c in answer))
+        group = EncodedGroup(prompt=policy.encode(prompt), completions=tuple(c.token_ids for c in answer))
         with torch.no_grad():
             scored_BT = policy(policy.tree([group])).logprobs_BT
         for row, completion in enumerate(answer):

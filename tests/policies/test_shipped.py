@@ -5,7 +5,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from stablereward.errors import ModelError
 from stablereward.policies import shipped
-from stablereward.policies.reward_model import RewardModel
+from stablereward.policies.scalar import load_scorer
 from stablereward.policies.shipped import SHIPPED, model_folder
 from stablereward.policies.token import TokenPolicy
 
@@ -38,7 +38,7 @@ def test_a_shipped_name_is_not_shadowed(name: str, tmp_path: Path, monkeypatch: 
 def test_no_model_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for path in (tmp_path / "empty", tmp_path / "not" / "there", "nowhere"):
-        with pytest.raises(ModelError, match=r"no model here.*toy, toy-base$"):
+        with pytest.raises(ModelError, match=r"no model here.*toy, toy-base, captions, sums$"):
             model_folder(path)
 
 
@@ -80,6 +80,6 @@ def test_a_hub_that_does_not_answer_is_one_clear_line(monkeypatch: pytest.Monkey
 def test_an_adapter_is_refused_before_anything_is_read(beside: list[str], tmp_path: Path) -> None:
     for name in ("adapter_config.json", "adapter_model.safetensors", *beside):
         (tmp_path / name).write_text("{")
-    for read in (TokenPolicy.load, RewardModel.load):
+    for read in (TokenPolicy.load, load_scorer):
         with pytest.raises(ModelError, match=r"has an adapter .*merge it into its base model"):
             read(tmp_path, device="cpu")

@@ -13,7 +13,7 @@ from stablereward.errors import DataError, ModelError
 from stablereward.policies import encoding
 from stablereward.policies.checkpointing import checkpoint_layers
 from stablereward.policies.token import TokenPolicy
-from stablereward.policies.tree import Group
+from stablereward.policies.tree import EncodedGroup
 from stablereward.training.batching import fill
 from stablereward.types import Preference, Prompt
 from tests.policies.families import (
@@ -54,7 +54,7 @@ def gradients(policy: TokenPolicy, loss: Tensor | Callable[[], None]) -> dict[st
     }
 
 
-def loss_of(policy: TokenPolicy, scored_groups: list[Group]) -> Tensor:
+def loss_of(policy: TokenPolicy, scored_groups: list[EncodedGroup]) -> Tensor:
     tree = policy.tree(scored_groups)
     return (weights(tree.mask_BT) * policy(tree).logprobs_BT).sum()
 
@@ -117,7 +117,7 @@ def test_the_split_into_micro_batches_changes_nothing(policy: TokenPolicy) -> No
     starts = [0, 3, 5]
 
     def in_parts() -> None:
-        parts = fill(whole, token_budget=1)
+        parts = fill([group.num_tokens for group in whole], 1)
         assert len(parts) == 3
         for (number,) in parts:
             scored_BT = policy(policy.tree([whole[number]])).logprobs_BT
@@ -160,7 +160,7 @@ def test_siblings_do_not_see_each_other(policy: TokenPolicy) -> None:
 
 @torch.no_grad()
 def test_entropy_is_of_the_whole_distribution(policy: TokenPolicy) -> None:
-    group = Group(prompt=policy.encode(TEXT_ONLY), completions=((5,),))
+    group = EncodedGroup(prompt=policy.encode(TEXT_ONLY), completions=((5,),))
     vocabulary = policy.model.get_output_embeddings().weight.shape[0]
     choices = [i for i in range(vocabulary) if i not in policy.suppressed]
     every = policy(policy.tree([replace(group, completions=tuple((i,) for i in choices))])).logprobs_BT[:, 0]
@@ -174,7 +174,9 @@ def test_the_image_reaches_the_loss_and_its_gradient(family: str, tmp_path: Path
     policy = make(family, tmp_path)
     other = replace(ONE_IMAGE, images=(picture(64, 64, 11),))
     completions = ragged(policy, (6, 3))
-    seen, unseen = (Group(prompt=policy.encode(p), completions=completions) for p in (ONE_IMAGE, other))
+    seen, unseen = (
+        EncodedGroup(prompt=policy.encode(p), completions=completions) for p in (ONE_IMAGE, other)
+    )
     difference = policy(policy.tree([seen])).logprobs_BT - policy(policy.tree([unseen])).logprobs_BT
     assert difference.abs().max() > 1e-3
     found = gradients(policy, loss_of(policy, [seen]))

@@ -1,6 +1,6 @@
 import torch
 
-from stablereward.policies.tree import EncodedPrompt, Group, Tree, tree_attention
+from stablereward.policies.tree import EncodedGroup, EncodedPrompt, Tree, tree_attention
 
 
 def encoded(ids: list[int], positions: list[list[int]], **media: torch.Tensor) -> EncodedPrompt:
@@ -13,8 +13,8 @@ def encoded(ids: list[int], positions: list[list[int]], **media: torch.Tensor) -
 SEEN = encoded([90, 90, 11], [[0, 0, 2], [0, 0, 2], [0, 1, 2]], pixel_values=torch.ones(2, 4))
 READ = encoded([12], [[0]] * 3)
 GROUPS = [
-    Group(prompt=SEEN, completions=((21, 22, 23), (31,), (41, 42))),
-    Group(prompt=READ, completions=((51, 52),)),
+    EncodedGroup(prompt=SEEN, completions=((21, 22, 23), (31,), (41, 42))),
+    EncodedGroup(prompt=READ, completions=((51, 52),)),
 ]
 NONE, PAD = -1, 0
 
@@ -44,7 +44,7 @@ def test_a_layout_by_hand() -> None:
 
 def test_positions_go_on_after_the_largest_of_any_axis() -> None:
     wide = encoded([90, 90, 90], [[0, 0, 0], [0, 0, 0], [0, 1, 7]])
-    tree = Tree.build([Group(prompt=wide, completions=((1, 2),))], pad_token_id=PAD)
+    tree = Tree.build([EncodedGroup(prompt=wide, completions=((1, 2),))], pad_token_id=PAD)
     assert tree.positions_ARL[:, 0, 3].tolist() == [8, 8, 8]
 
 

@@ -10,10 +10,11 @@ from stablereward.data.parsing import Verdict, strict_format, verdict
 from stablereward.data.prompts import r1_reward
 from stablereward.engines.engine import Sampling
 from stablereward.engines.hf import HFEngine
+from stablereward.policies.completions import Demonstrations, completions
 from stablereward.policies.token import TokenPolicy
-from stablereward.policies.tree import Group
+from stablereward.policies.tree import EncodedGroup
 from stablereward.policies.vocabulary import TAGS, Vocabulary
-from stablereward.training.sft import Demonstration, SFTConfig, sft_batches
+from stablereward.training.imitation import SFTConfig, imitation_batches
 from stablereward.types import Failure, Preference, Prompt
 from tests.policies.families import ALL, TEXT_ONLY, make, plain_logprobs, prompts, tokenizer
 
@@ -101,9 +102,11 @@ def test_an_end_token_that_is_not_special_does_not_become_text_either() -> None:
 
 
 def test_a_demonstration_teaches_the_tags_as_tokens(policy: TokenPolicy) -> None:
-    shown = [Demonstration(prompt=r1_reward(JUDGED), text=TEXT.replace("right.", "right<|im_end|>."))]
-    [[share]] = sft_batches(policy, shown, SFTConfig(batch_size=1), seed=0)
-    [ids] = share.groups[0].completions
+    shown = [(r1_reward(JUDGED), TEXT.replace("right.", "right<|im_end|>."))]
+    [[share]] = imitation_batches(
+        Demonstrations(policy, shown), completions(policy).costs, SFTConfig(batch_size=1), seed=0
+    )
+    ids = share.groups[0].trajectories[0].token_ids
     assert ids[0] == policy.tokenizer.convert_tokens_to_ids("<think>")
     assert ids.count(policy.end_id) == 1 and ids[-1] == policy.end_id
 
@@ -135,7 +138,7 @@ def test_ids_without_a_token_are_never_sampled(family: str, tmp_path: Path) -> N
     ):
         assert not isinstance(answer, Failure)
         assert max(i for completion in answer for i in completion.token_ids) < size
-        group = Group(prompt=policy.encode(prompt), completions=tuple(c.token_ids for c in answer))
+        group = EncodedGroup(prompt=policy.encode(prompt), completions=tuple(c.token_ids for c in answer))
         with torch.no_grad():
             scored_BT = policy(policy.tree([group]), 1.5).logprobs_BT
         for row, completion in enumerate(answer):

@@ -21,13 +21,14 @@ from stablereward.engines.hf import HFEngine
 from stablereward.objectives.named import stable_reinforce
 from stablereward.policies import tiny
 from stablereward.policies.checkpointing import checkpoint_layers
+from stablereward.policies.completions import completions
 from stablereward.policies.shipped import model_folder
 from stablereward.policies.token import TokenPolicy
+from stablereward.recipes.completions import completion_collector
 from stablereward.rewards.reward import Sample
-from stablereward.training.collect import Collector
 from stablereward.training.fit import fit
 from stablereward.training.optim import OptimConfig, adamw
-from stablereward.training.rl import RLConfig, Share, rl_loss
+from stablereward.training.policy_gradient import RLConfig, Share, policy_loss
 from stablereward.types import Prompt, Reward
 
 PROMPTS, GROUP, COMPLETION = 4, 8, 24
@@ -96,7 +97,7 @@ def measured(folder: Path, *, checkpointing: bool, token_budget: int) -> dict[st
         token_budget=token_budget,
     )
     objective = stable_reinforce()
-    collector = Collector(policy, HFEngine(policy), _reward, objective, config)
+    collector = completion_collector(policy, HFEngine(policy), _reward, objective, config)
     drawn = collector.batches(shown(), seed=0)
 
     def batches() -> Iterator[list[Share]]:
@@ -108,7 +109,7 @@ def measured(folder: Path, *, checkpointing: bool, token_budget: int) -> dict[st
     updates = fit(
         policy.parameters(),
         batches(),
-        lambda share: rl_loss(policy, objective, share, 1.0),
+        lambda share: policy_loss(completions(policy).score, objective, share),
         optimizer=adamw(policy.parameters(), OptimConfig()),
         learning_rate=lambda update: 1e-6,
     )

@@ -18,9 +18,10 @@ from stablereward.engines.http import OpenAIServer
 from stablereward.errors import TrainingError
 from stablereward.objectives.named import remax, stable_reinforce
 from stablereward.policies.token import TokenPolicy
+from stablereward.recipes.completions import completion_collector
 from stablereward.rewards.reward import RewardFunction, Sample
-from stablereward.training.collect import Collected, Collector
-from stablereward.training.rl import RLConfig
+from stablereward.training.collect import Collected
+from stablereward.training.policy_gradient import RLConfig
 from stablereward.types import Completion, Failure, Prompt, Reward
 from tests.loopback import Reply, Request, loopback, says
 
@@ -96,7 +97,7 @@ async def waiting(sample: Sample) -> Reward:
 def collected(
     policy: TokenPolicy, engine: Engine, reward: RewardFunction, prompts: Sequence[Prompt]
 ) -> Collected:
-    collector = Collector(policy, engine, reward, stable_reinforce(), CONFIG)
+    collector = completion_collector(policy, engine, reward, stable_reinforce(), CONFIG)
     next(collector.batches(prompts, seed=0))
     assert collector.last is not None
     return collector.last
@@ -145,16 +146,16 @@ def nothing_runs_on(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_when_a_reward_is_asked_changes_nothing(policy: TokenPolicy, prompts: list[Prompt]) -> None:
     expected = collected(policy, OnlyGenerate(in_batches(policy)), plain, prompts)
-    assert len({r.value for g in expected.rollouts for r in g.rewards if isinstance(r, Reward)}) > 6
+    assert len({r.value for g in expected.groups for r in g.rewards if isinstance(r, Reward)}) > 6
     streaming: list[HFEngine] = [in_batches(policy), HFEngine(policy, max_batch_tokens=600), HFEngine(policy)]
     for engine in (*streaming, OnlyGenerate(streaming[0])):
         for reward in (plain, waiting):
             found = collected(policy, engine, reward, prompts)
-            assert [g.prompt for g in found.rollouts] == prompts
-            assert [[c.token_ids for c in g.completions] for g in found.rollouts] == [
-                [c.token_ids for c in g.completions] for g in expected.rollouts
+            assert [g.prompt for g in found.groups] == prompts
+            assert [[c.token_ids for c in g.trajectories] for g in found.groups] == [
+                [c.token_ids for c in g.trajectories] for g in expected.groups
             ]
-            assert [g.rewards for g in found.rollouts] == [g.rewards for g in expected.rollouts]
+            assert [g.rewards for g in found.groups] == [g.rewards for g in expected.groups]
             assert found.advantages == expected.advantages
     assert policy.training
 
@@ -162,7 +163,7 @@ def test_when_a_reward_is_asked_changes_nothing(policy: TokenPolicy, prompts: li
 def test_the_greedy_answer_is_rewarded_too(policy: TokenPolicy, prompts: list[Prompt]) -> None:
     spreads = []
     for reward in (plain, waiting):
-        collector = Collector(policy, in_batches(policy), reward, remax(), CONFIG)
+        collector = completion_collector(policy, in_batches(policy), reward, remax(), CONFIG)
         next(collector.batches(prompts, seed=0))
         assert collector.last is not None
         spreads.append(collector.last.advantages)
@@ -172,12 +173,12 @@ def test_the_greedy_answer_is_rewarded_too(policy: TokenPolicy, prompts: list[Pr
 def test_the_greedy_answer_is_what_each_sample_is_held_against(
     policy: TokenPolicy, prompts: list[Prompt]
 ) -> None:
-    collector = Collector(policy, HFEngine(policy), plain, remax(), CONFIG)
+    collector = completion_collector(policy, HFEngine(policy), plain, remax(), CONFIG)
     next(collector.batches(prompts, seed=0))
     assert collector.last is not None
     greedy = HFEngine(policy).sample(prompts, Sampling(temperature=0.0, max_completion_length=12))
     for prompt, answer, group, advantages in zip(
-        prompts, greedy, collector.last.rollouts, collector.last.advantages, strict=True
+        prompts, greedy, collector.last.groups, collector.last.advantages, strict=True
     ):
         assert not isinstance(answer, Failure)
         baseline = plain(Sample(prompt=prompt, completion=answer[0])).value
@@ -201,15 +202,15 @@ class Cutting(OnlyGenerate):
 
 def test_figures_by_hand(policy: TokenPolicy, prompts: list[Prompt]) -> None:
     found = collected(policy, Cutting(in_batches(policy)), plain, prompts)
-    completions = [c for group in found.rollouts for c in group.completions]
-    values = [r.value for group in found.rollouts for r in group.rewards if isinstance(r, Reward)]
+    completions = [c for group in found.groups for c in group.trajectories]
+    values = [r.value for group in found.groups for r in group.rewards if isinstance(r, Reward)]
     mean = sum(values) / 12
     expected = {
         "reward/mean": mean,
         "reward/std": (sum((value - mean) ** 2 for value in values) / 12) ** 0.5,
         "reward/vowels": 1.0,
         "completions/clipped": 1 / 3,
-        "completions/mean_length": sum(len(c.token_ids) for c in completions) / 12,
+        "completions/length": sum(len(c.token_ids) for c in completions) / 12,
         "failures/count": 0.0,
     }
     assert {name: found.metrics[name] for name in expected} == pytest.approx(expected, rel=1e-5)
@@ -219,11 +220,11 @@ def test_a_resumed_run_goes_on_with_the_next_collection(policy: TokenPolicy, pro
     config = replace(CONFIG, num_updates=6, prompts_per_batch=3, updates_per_batch=2)
 
     def written(start: int) -> list[list[tuple[int, ...]]]:
-        collector = Collector(policy, HFEngine(policy), plain, stable_reinforce(), config)
+        collector = completion_collector(policy, HFEngine(policy), plain, stable_reinforce(), config)
         found = []
         for _ in collector.batches(prompts, 0, start):
             assert collector.last is not None
-            found.append([c.token_ids for group in collector.last.rollouts for c in group.completions])
+            found.append([c.token_ids for group in collector.last.groups for c in group.trajectories])
         return found
 
     whole = written(0)
@@ -249,8 +250,8 @@ def test_the_referee_is_asked_before_all_is_written(policy: TokenPolicy, prompts
         engine = Watched(in_batches(policy), after)
         found = collected(policy, engine, asking(address), prompts)
     assert before == [True] and len(engine.written) == 12
-    for group in found.rollouts:
-        assert group.rewards == tuple(Reward(value=float(len(c.text))) for c in group.completions)
+    for group in found.groups:
+        assert group.rewards == tuple(Reward(value=float(len(c.text))) for c in group.trajectories)
 
 
 def test_a_plain_reward_is_asked_in_the_callers_thread(policy: TokenPolicy, prompts: list[Prompt]) -> None:
@@ -267,7 +268,7 @@ def test_a_plain_reward_is_asked_in_the_callers_thread(policy: TokenPolicy, prom
 
 def test_a_failed_reward_stays_isolated(policy: TokenPolicy, prompts: list[Prompt]) -> None:
     whole = collected(policy, in_batches(policy), waiting, prompts)
-    culprit = whole.rollouts[1].completions[2].token_ids
+    culprit = whole.groups[1].trajectories[2].token_ids
 
     async def fragile(sample: Sample) -> Reward:
         if sample.completion.token_ids == culprit:
@@ -276,20 +277,20 @@ def test_a_failed_reward_stays_isolated(policy: TokenPolicy, prompts: list[Promp
 
     found = collected(policy, in_batches(policy), fragile, prompts)
     failure = Failure(reason="reward_raised", detail="RuntimeError: boom")
-    expected = [list(group.rewards) for group in whole.rollouts]
+    expected = [list(group.rewards) for group in whole.groups]
     expected[1][2] = failure
-    assert [list(group.rewards) for group in found.rollouts] == expected
+    assert [list(group.rewards) for group in found.groups] == expected
     assert found.metrics["failures/reward_raised"] == 1.0
 
 
 def test_a_prompt_that_cannot_be_read_stays_isolated(policy: TokenPolicy, prompts: list[Prompt]) -> None:
     whole = collected(policy, in_batches(policy), waiting, prompts)
-    bad = replace(whole.rollouts[2].prompt, text="a b c d " * 600)
-    mixed = [bad if prompt is whole.rollouts[2].prompt else prompt for prompt in prompts]
+    bad = replace(whole.groups[2].prompt, text="a b c d " * 600)
+    mixed = [bad if prompt is whole.groups[2].prompt else prompt for prompt in prompts]
     found = collected(policy, in_batches(policy), waiting, mixed)
-    assert [type(r) for r in found.rollouts[2].rewards] == [Failure] * 3
+    assert [type(r) for r in found.groups[2].rewards] == [Failure] * 3
     for place in (0, 1, 3):
-        assert found.rollouts[place] == whole.rollouts[place]
+        assert found.groups[place] == whole.groups[place]
 
 
 @pytest.mark.parametrize("lost", [{"token_ids": (), "logprobs": ()}, {"logprobs": ()}])
@@ -312,9 +313,9 @@ def test_what_has_no_tokens_is_not_trained_on(
             ]
 
     found = collected(policy, Losing(in_batches(policy), prompts=2), plain, prompts)
-    assert [{type(r) for r in group.rewards} for group in found.rollouts] == [{Failure}] * 2 + [{Reward}] * 2
+    assert [{type(r) for r in group.rewards} for group in found.groups] == [{Failure}] * 2 + [{Reward}] * 2
     assert found.metrics["failures/no_tokens"] == 6.0
-    with pytest.raises(TrainingError, match=r"12 of 12 .* \(12 no_tokens: the engine gave"):
+    with pytest.raises(TrainingError, match=r"12 of 12 .* \(12 no_tokens: the sampler gave"):
         collected(policy, Losing(in_batches(policy), prompts=4), plain, prompts)
 
 

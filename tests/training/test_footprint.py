@@ -9,7 +9,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, Qwen2Config
 
 from stablereward.policies.attention import arranged, arrangement_of, route
 from stablereward.policies.checkpointing import checkpoint_layers
-from stablereward.policies.tree import EncodedPrompt, Group, Tree
+from stablereward.policies.tree import EncodedGroup, EncodedPrompt, Tree
 from stablereward.training.footprint import Fused, Live, peak
 from tests.training.saved import num_bytes, saved
 
@@ -63,7 +63,7 @@ def kept(config: object, device: torch.device, group: int, *, checkpointing: boo
     encoded = EncodedPrompt(
         input_ids_P=torch.zeros(20, dtype=torch.long), positions_AP=torch.arange(20)[None], media={}
     )
-    tree = Tree.build([Group(prompt=encoded, completions=((1,) * 10,) * group)] * 2, 0)
+    tree = Tree.build([EncodedGroup(prompt=encoded, completions=((1,) * 10,) * group)] * 2, 0)
     arrangement = arrangement_of(tree)
     tensors = {f.name: getattr(arrangement, f.name) for f in fields(arrangement)}  # type: ignore[arg-type]
     moved = {name: value.to(device) for name, value in tensors.items() if isinstance(value, Tensor)}

@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from stablereward.errors import ModelError, TrainingError
+from stablereward.runs.folder import RunFolder
 from stablereward.training.protection import MIN_NORMS, Guard, Protection, Rule, rules
-from stablereward.training.run_folder import RunFolder
 
 HEALTHY = {
     "reward/mean": 1.0,
     "policy/entropy": 0.4,
     "policy/approx_kl": 0.01,
     "policy/weight": 1.0,
-    "completions/mean_length": 50.0,
+    "completions/length": 50.0,
     "completions/clipped": 0.1,
     "update/skipped": 0.0,
 }
@@ -38,7 +38,7 @@ def events(path: Path) -> list[dict[str, Any]]:
         ("min_entropy", 0.1, "policy/entropy", 0.05),
         ("max_entropy", 2.0, "policy/entropy", 2.5),
         ("max_approx_kl", 0.2, "policy/approx_kl", math.inf),
-        ("min_length", 10.0, "completions/mean_length", 9.0),
+        ("min_length", 10.0, "completions/length", 9.0),
         ("max_clipped", 0.9, "completions/clipped", 1.0),
         ("skipped", 0.0, "update/skipped", 1.0),
     ],
@@ -126,13 +126,13 @@ def test_a_checkpoint_is_good_only_while_no_rule_is_broken(tmp_path: Path) -> No
 
 def test_what_is_noted_is_all_that_is_known(tmp_path: Path) -> None:
     protection = Protection(action="rollback", patience=3, min_reward=0.5)
-    watch = guard(tmp_path, protection, max_grad_norm_ratio=5.0)
+    watch = guard(tmp_path, protection)
     low = {**HEALTHY, "reward/mean": 0.0}
     watch.saving(4)
     for update in range(5, 7):
-        watch.accept(update, float(update))
+        watch.accept(update, float(update), 5.0)
         watch.collapsed(update, low)
-    again = guard(tmp_path, protection, max_grad_norm_ratio=5.0)
+    again = guard(tmp_path, protection)
     again.recall(json.loads(json.dumps(watch.notes())))
     assert again.notes() == watch.notes() and again.collapsed(7, low) and watch.collapsed(7, low)
 
@@ -153,19 +153,20 @@ def test_without_protection_nothing_fires(tmp_path: Path) -> None:
 
 
 def test_an_exploding_gradient_is_one_far_above_the_median(tmp_path: Path) -> None:
-    watch = guard(tmp_path, None, max_grad_norm_ratio=10.0)
-    assert all(watch.accept(update, 100.0 if update == 1 else 2.0) for update in range(1, MIN_NORMS + 1))
-    assert watch.accept(11, 20.0)
-    assert not watch.accept(12, 20.5)
+    watch = guard(tmp_path, None)
+    first = [100.0, *[2.0] * (MIN_NORMS - 1)]
+    assert all(watch.accept(update, norm, 10.0) for update, norm in enumerate(first, 1))
+    assert watch.accept(11, 20.0, 10.0)
+    assert not watch.accept(12, 20.5, 10.0)
     assert events(tmp_path) == [
         {"event": "exploding_gradient", "stage": "rl", "update": 12, "value": 20.5, "bound": 20.0}
     ]
-    assert list(watch.norms)[-2:] == [20.0, 20.5], "a refused norm is known as it was"
+    assert list(watch.norms[""])[-2:] == [20.0, 20.5], "a refused norm is known as it was"
     # A norm that stays high becomes the new median: training goes on.
-    taken = [watch.accept(update, 50.0) for update in range(13, 80)]
+    taken = [watch.accept(update, 50.0, 10.0) for update in range(13, 80)]
     assert not taken[0] and taken[-1]
 
 
 def test_the_gradient_norm_is_not_watched_unless_asked(tmp_path: Path) -> None:
     watch = guard(tmp_path, Protection())
-    assert all(watch.accept(update, 10.0**update) for update in range(1, 30))
+    assert all(watch.accept(update, 10.0**update, None) for update in range(1, 30))

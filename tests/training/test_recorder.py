@@ -10,12 +10,13 @@ import torch
 from torch import Tensor
 
 from stablereward.objectives.named import stable_reinforce
+from stablereward.policies.completions import describe, pieces, repetition
 from stablereward.policies.token import TokenPolicy
+from stablereward.runs.folder import RunFolder
 from stablereward.training.collect import Collected
-from stablereward.training.recorder import Recorder, pieces, repetition, spread
-from stablereward.training.rl import Observed, Share
-from stablereward.training.run_folder import RunFolder
-from stablereward.types import Completion, Failure, Prompt, Reward, Rollouts
+from stablereward.training.policy_gradient import Observed, Share
+from stablereward.training.recorder import Recorder, spread
+from stablereward.types import Completion, Failure, Group, Prompt, Reward
 
 
 def test_a_spread_by_hand() -> None:
@@ -55,36 +56,41 @@ def test_repetition_by_hand(ids: tuple[int, ...], share: float) -> None:
 
 
 def collected() -> Collected:
-    rollouts = Rollouts(
+    rollouts = Group(
         prompt=Prompt(text="…"),
-        completions=(Completion(text="a", token_ids=(7, 7, 7, 7, 7)), Completion(text="b", token_ids=(1, 2))),
+        trajectories=(
+            Completion(text="a", token_ids=(7, 7, 7, 7, 7)),
+            Completion(text="b", token_ids=(1, 2)),
+        ),
         rewards=(Reward(value=1.5, parts={"format": 1.0}), Reward(value=0.5)),
     )
-    failed = Rollouts(
+    failed = Group(
         prompt=Prompt(text="…"),
-        completions=(Completion(text="c", token_ids=(3,)),),
+        trajectories=(Completion(text="c", token_ids=(3,)),),
         rewards=(Failure(reason="referee_failed", detail="down"),),
     )
-    return Collected(rollouts=(rollouts, failed), advantages=((1.0, -1.0), (None,)), metrics={})
+    return Collected(groups=(rollouts, failed), advantages=((1.0, -1.0), (None,)), metrics={})
 
 
 def observed(log_ratio_BT: Tensor, advantages_BT: Tensor, mask_BT: Tensor, rows: list[int]) -> Observed:
     zeros_BT = torch.zeros_like(log_ratio_BT)
     share = Share(
         groups=(),
+        cost=0,
         rows_B=torch.tensor(rows),
+        mask_BT=mask_BT,
         advantages_BT=advantages_BT,
         weights_BT=mask_BT / mask_BT.sum(),
         engine_logprobs_BT=zeros_BT - 0.5,
     )
-    return Observed(share, mask_BT, log_ratio_BT, zeros_BT, zeros_BT + 2)
+    return Observed(share, log_ratio_BT, zeros_BT, zeros_BT + 2)
 
 
 MASK_BT = torch.tensor([[True, True], [True, False]])
 
 
 def test_an_update_is_a_line(tmp_path: Path) -> None:
-    recorder = Recorder(RunFolder(tmp_path), "rl")
+    recorder = Recorder(RunFolder(tmp_path), "rl", describe)
     log_ratio_BT = torch.tensor([[0.0, -1.0], [0.5, math.nan]])
     recorder.observe(observed(log_ratio_BT + 9, MASK_BT.float(), MASK_BT, [0, 1]))
     recorder.forget()
@@ -94,7 +100,6 @@ def test_an_update_is_a_line(tmp_path: Path) -> None:
     assert figures == {
         "policy/ratio_max": pytest.approx(math.exp(0.5)),
         "policy/log_ratio_max": 1.0,
-        "completions/repetition": pytest.approx(0.5 / 3),
     }
     assert json.loads((tmp_path / "metrics.jsonl").read_text()) == {
         "event": "failed_sample",
@@ -113,6 +118,7 @@ def test_an_update_is_a_line(tmp_path: Path) -> None:
         "reward/format": 1,
         "advantages": 2,
         "completions/length": 3,
+        "completions/clipped": 3,
         "completions/repetition": 3,
         "policy/log_ratio": 3,
         "policy/entropy": 3,
@@ -125,10 +131,10 @@ def test_an_update_is_a_line(tmp_path: Path) -> None:
 
 
 def test_the_next_update_starts_anew_and_may_have_no_tokens(tmp_path: Path) -> None:
-    recorder = Recorder(RunFolder(tmp_path), "rl")
+    recorder = Recorder(RunFolder(tmp_path), "rl", describe)
     recorder.observe(observed(torch.zeros((2, 2)), MASK_BT.float(), MASK_BT, [0, 1]))
     recorder.record(1, collected())
-    assert recorder.record(2, collected()) == {"completions/repetition": pytest.approx(0.5 / 3)}
+    assert recorder.record(2, collected()) == {}
     assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
     rows = [json.loads(line) for line in (tmp_path / "distributions.jsonl").read_text().splitlines()]
     assert rows[0]["quantities"]["policy/log_ratio"]["std"] == 0.0
@@ -136,7 +142,7 @@ def test_the_next_update_starts_anew_and_may_have_no_tokens(tmp_path: Path) -> N
 
 
 def test_flags_name_the_tokens_that_a_bound_decided(tmp_path: Path) -> None:
-    recorder = Recorder(RunFolder(tmp_path), "rl")
+    recorder = Recorder(RunFolder(tmp_path), "rl", describe)
     # Ratios e, 1/e, 1 and far beyond the pre-clip's thousand; the last is off the mask.
     log_ratio_BT = torch.tensor([[1.0, -1.0, 0.0], [-9.0, 9.0, 9.0]])
     advantages_BT = torch.tensor([[1.0, -1.0, 1.0], [1.0, -1.0, 1.0]])

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from stablereward.runs.folder import RunFolder
 from stablereward.training.protection import Guard, Protection
-from stablereward.training.run_folder import RunFolder
 from stablereward.training.signal import FLAT_COLLECTIONS, Signal
 
 FLAT, VARIED = {"advantages/flat": 1.0}, {"advantages/flat": 0.0}

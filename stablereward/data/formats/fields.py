@@ -7,8 +7,8 @@ from pathlib import Path
 
 from PIL.Image import Image
 
-from stablereward.data.images import SUFFIXES, decode_base64, decode_data_url, decode_image, frames
 from stablereward.errors import DataError
+from stablereward.images import decode_base64, decode_data_url, decode_image, frames
 from stablereward.types import ImageSource
 
 Row = Mapping[str, object]
@@ -108,11 +108,11 @@ def _from_text(value: str, where: str, folder: Path) -> tuple[ImageSource, ...]:
             f"{where}: image {value[:80]!r} is remote and is not fetched; save it and give its path"
         )
     path = folder / value.removeprefix("file://")
-    if path.suffix.lower() in _VIDEO_SUFFIXES and not os.path.isdir(path):
+    if os.path.isdir(path):
+        return frames(path, where)
+    if path.suffix.lower() in _VIDEO_SUFFIXES:
         raise DataError(
             f"{where}: video {value!r} is not decoded; extract its frames into a folder and give that: "
             f"mkdir frames && ffmpeg -i {shlex.quote(value)} -vf fps=1 frames/%04d.png"
         )
-    if path.suffix.lower() not in SUFFIXES and os.path.isdir(path):
-        return frames(path, where)
     return (path,)

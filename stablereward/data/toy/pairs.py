@@ -1,7 +1,7 @@
 """Preference pairs from scenes: balanced in order and in length, train and held-out apart in scenes."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from stablereward.data.toy.questions import KINDS, Question, ask
@@ -40,8 +40,8 @@ class Pair:
         )
 
 
-def pairs(num: int, *, seed: int, held_out: bool = False) -> list[Pair]:
-    """`num` pairs of the three kinds in equal shares.
+def pairs(num: int, *, seed: int, held_out: bool = False, kinds: Sequence[str] = tuple(KINDS)) -> list[Pair]:
+    """`num` pairs of the kinds of question in equal shares.
 
     In each kind the better response stands first in half of the pairs and is the longer one in half
     of them, the two independent of each other. A scene belongs to the held-out half or to the
@@ -49,7 +49,6 @@ def pairs(num: int, *, seed: int, held_out: bool = False) -> list[Pair]:
     """
     rng = random.Random(f"{seed}/{held_out}")
     source = scenes(rng, held_out=held_out)
-    kinds = list(KINDS)
     made = []
     for i in range(num):
         kind, quarter = kinds[i % len(kinds)], (i // len(kinds)) % 4

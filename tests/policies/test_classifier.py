@@ -1,4 +1,4 @@
-"""Scalar reward models, tiny and real: saved, loaded and compared with what transformers gives."""
+"""Published reward models, tiny and real: saved, loaded and compared with what transformers gives."""
 
 import json
 from pathlib import Path
@@ -6,18 +6,24 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
     BertConfig,
     BertForSequenceClassification,
     LlamaConfig,
     LlamaForSequenceClassification,
+    MistralConfig,
+    MistralForSequenceClassification,
     Qwen2Config,
     Qwen2ForSequenceClassification,
 )
 
 from stablereward.errors import ConfigError, ModelError
-from stablereward.policies.reward_model import RewardModel, is_reward_model
-from stablereward.types import Failure
+from stablereward.policies.classifier import Classifier
+from stablereward.policies.scalar import ScalarModel, is_reward_model, load_scorer
+from stablereward.types import Failure, Preference
 from tests.policies.families import tokenizer
 
 DIALOGUES = [
@@ -28,7 +34,9 @@ DIALOGUES = [
 KINDS = {
     "llama": (LlamaConfig, LlamaForSequenceClassification),
     "qwen2": (Qwen2Config, Qwen2ForSequenceClassification),
+    "mistral": (MistralConfig, MistralForSequenceClassification),
 }
+"""Mistral attends through a window, so that it is read by its own forward."""
 
 
 def make(
@@ -70,58 +78,51 @@ def pads() -> dict[str, int | None]:
     }
 
 
-def alone(model: RewardModel, question: str, response: str) -> float:
+def asked(*dialogues: tuple[str, str]) -> list[Preference]:
+    return [Preference(question=question, responses=(response,)) for question, response in dialogues]
+
+
+def alone(folder: Path, question: str, response: str) -> float:
     """The score by transformers alone: the model's own forward on one unpadded row."""
+    words: Any = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
     chat = [{"role": "user", "content": question}, {"role": "assistant", "content": response}]
-    row = model.tokenizer.apply_chat_template(chat, tokenize=True, return_dict=True, return_tensors="pt")
+    row = words.apply_chat_template(chat, tokenize=True, return_dict=True, return_tensors="pt")
     with torch.no_grad():
-        score: float = type(model.model).from_pretrained(model.source).eval()(**row).logits[0, 0].item()
+        score: float = model(**row).logits[0, 0].item()
     return score
 
 
 @pytest.mark.parametrize("pad", ["own", "none", "end", "last"])
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_law_padding_and_company_never_matter(kind: str, pad: str, tmp_path: Path) -> None:
-    model = RewardModel.load(make(tmp_path, kind, pad=pads()[pad]), device="cpu")
-    expected = [alone(model, *dialogue) for dialogue in DIALOGUES]
+    folder = make(tmp_path, kind, pad=pads()[pad])
+    model = load_scorer(folder, device="cpu")
+    assert isinstance(model, Classifier if kind == "mistral" else ScalarModel)
+    expected = [alone(folder, *dialogue) for dialogue in DIALOGUES]
     assert len({round(score, 3) for score in expected}) == len(DIALOGUES)
-    assert model.scores(DIALOGUES) == pytest.approx(expected, abs=1e-5)
-    assert model.scores(DIALOGUES[::-1]) == pytest.approx(expected[::-1], abs=1e-5)
+
+    def scores(preferences: list[Preference]) -> list[Any]:
+        return [score for scores in model.scores(preferences) for score in scores]
+
+    assert scores(asked(*DIALOGUES)) == pytest.approx(expected, abs=1e-5)
+    assert scores(asked(*DIALOGUES[::-1])) == pytest.approx(expected[::-1], abs=1e-5)
+    together = Preference(question=DIALOGUES[0][0], responses=tuple(r for _, r in DIALOGUES[:2]))
+    assert scores([together]) == pytest.approx(expected[:2], abs=1e-5)
     model.max_batch_tokens = 1
-    assert model.scores(DIALOGUES) == pytest.approx(expected, abs=1e-5)
-
-
-def test_what_is_trained_elsewhere_is_judged_with_here(tmp_path: Path) -> None:
-    folder = make(tmp_path, pad=pads()["own"])
-    model = RewardModel.load(folder, device="cpu")
-    names = ("cat", "dog", "red circle", "blue square", "tree", "green star", "house", "left")
-    pairs = [
-        (("What is it?", f"A {name}, I am sure."), ("What is it?", f"No {name} here.")) for name in names
-    ]
-    optimiser = torch.optim.Adam(model.model.parameters(), lr=3e-3)
-    for _ in range(15):
-        rows = [model.encode(*dialogue) for pair in pairs[:6] for dialogue in pair]
-        scores_B = model.model(**model._padded(rows)).logits[:, 0]
-        loss = -torch.nn.functional.logsigmoid(scores_B[0::2] - scores_B[1::2]).mean()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    model.model.save_pretrained(folder)
-    trained = RewardModel.load(folder, device="cpu")
-    for chosen, rejected in pairs[6:]:
-        good, bad = trained.scores([chosen, rejected])
-        assert isinstance(good, float) and isinstance(bad, float) and good > bad + 1
+    assert scores([together, *asked(DIALOGUES[2])]) == pytest.approx(expected, abs=1e-5)
 
 
 def test_the_dialogue_is_the_chat_template_without_an_opened_turn(tmp_path: Path) -> None:
-    model = RewardModel.load(make(tmp_path, pad=None), device="cpu")
+    model = load_scorer(make(tmp_path, "mistral", pad=None), device="cpu")
+    assert isinstance(model, Classifier)
     ids = model.encode("Hi", "Yes<|im_end|>no")["input_ids"]
     end = model.tokenizer.eos_token_id
     assert model.tokenizer.decode(ids) == (
         "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nYes< |im_end|>no<|im_end|>\n"
     )
     assert ids.count(end) == 2
-    model.scores([("Hi", "Yes<|im_end|>no")])
+    model.scores(asked(("Hi", "Yes<|im_end|>no")))
     assert model.tokens_read == len(ids)
 
 
@@ -141,26 +142,37 @@ def test_an_encoder_without_a_template_reads_a_pair_of_sentences(tmp_path: Path)
     BertForSequenceClassification(config).save_pretrained(tmp_path)
     named = json.loads((tmp_path / "tokenizer_config.json").read_text())
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({**named, "sep_token": "<|im_end|>"}))
-    model = RewardModel.load(tmp_path, device="cpu")
+    model = load_scorer(tmp_path, device="cpu")
+    assert isinstance(model, Classifier)
     row = model.tokenizer("Hi", "Yes", return_tensors="pt")
     with torch.no_grad():
         expected = model.model(**row).logits[0, 0].item()
-    longer = ("Hi", "Yes, and much more of it")
-    assert model.scores([("Hi", "Yes"), longer])[0] == pytest.approx(expected, abs=1e-5)
+    pair = Preference(question="Hi", responses=("Yes", "Yes, and much more of it"))
+    assert model.scores([pair])[0][0] == pytest.approx(expected, abs=1e-5)
 
 
-def test_what_does_not_fit_is_a_failure_and_the_others_are_scored(tmp_path: Path) -> None:
-    model = RewardModel.load(make(tmp_path, pad=None), device="cpu")
-    long, short = model.scores([("Hi", "yes " * 300), DIALOGUES[0]])
+@pytest.mark.parametrize("kind", ["llama", "mistral"])
+def test_what_does_not_fit_is_a_failure_and_the_others_are_scored(kind: str, tmp_path: Path) -> None:
+    folder = make(tmp_path, kind, pad=None)
+    preference = Preference(question=DIALOGUES[0][0], responses=("yes " * 300, DIALOGUES[0][1]))
+    [(long, short)] = load_scorer(folder, device="cpu").scores([preference])
     assert isinstance(long, Failure) and long.reason == "too_long" and "256 fit" in long.detail
-    assert short == pytest.approx(alone(model, *DIALOGUES[0]), abs=1e-5)
+    assert short == pytest.approx(alone(folder, *DIALOGUES[0]), abs=1e-5)
 
 
-def test_a_score_that_is_no_number_is_a_failure(tmp_path: Path) -> None:
-    model = RewardModel.load(make(tmp_path, pad=None), device="cpu")
-    model.model.score.weight.data.fill_(float("nan"))
-    [score] = model.scores(DIALOGUES[:1])
+@pytest.mark.parametrize("kind", ["llama", "mistral"])
+def test_a_score_that_is_no_number_is_a_failure(kind: str, tmp_path: Path) -> None:
+    model: Any = load_scorer(make(tmp_path, kind, pad=None), device="cpu")
+    (model.model if kind == "mistral" else model.policy.model).score.weight.data.fill_(float("nan"))
+    [(score,)] = model.scores(asked(DIALOGUES[0]))
     assert isinstance(score, Failure) and score.reason == "not_finite"
+
+
+def test_a_classifier_cannot_see(tmp_path: Path) -> None:
+    model = load_scorer(make(tmp_path, "mistral", pad=None), device="cpu")
+    seen = Preference(question="q", responses=("a", "b"), images=(Image.new("RGB", (2, 2)),), id="7")
+    with pytest.raises(ModelError, match="preference '7': has images"):
+        model.scores([seen])
 
 
 def test_a_reward_model_is_known_by_its_config(tmp_path: Path) -> None:
@@ -174,24 +186,27 @@ def test_a_reward_model_is_known_by_its_config(tmp_path: Path) -> None:
 
 def test_mistakes_are_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="has 3 labels, a reward model has one"):
-        RewardModel.load(make(tmp_path / "labels", pad=None, labels=3), device="cpu")
+        load_scorer(make(tmp_path / "labels", pad=None, labels=3), device="cpu")
     with pytest.raises(ModelError, match="neither a chat template nor a separator token"):
-        RewardModel.load(make(tmp_path / "template", pad=None, template=False), device="cpu")
+        load_scorer(make(tmp_path / "template", pad=None, template=False), device="cpu")
     folder = make(tmp_path / "weights", pad=None)
     with pytest.raises(ConfigError, match="dtype is 'int3'"):
-        RewardModel.load(folder, device="cpu", dtype="int3")
+        load_scorer(folder, device="cpu", dtype="int3")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(ModelError, match="cannot be loaded as a reward model"):
-        RewardModel.load(folder, device="cpu")
+        load_scorer(folder, device="cpu")
 
 
 def test_a_language_model_without_a_scalar_head_is_refused() -> None:
     with pytest.raises(ModelError, match=r"weights are not in the files|cannot be loaded"):
-        RewardModel.load("toy", device="cpu")
+        load_scorer("toy", device="cpu")
 
 
-def test_the_date_in_a_template_stands_still(tmp_path: Path) -> None:
-    path = make(tmp_path, pad=0) / "chat_template.jinja"
+@pytest.mark.parametrize("kind", ["llama", "mistral"])
+def test_the_date_in_a_template_stands_still(kind: str, tmp_path: Path) -> None:
+    path = make(tmp_path, kind, pad=0) / "chat_template.jinja"
     path.write_text("{{ strftime_now('%d %b %Y') }}" + path.read_text())
-    model = RewardModel.load(tmp_path, device="cpu")
-    assert model.tokenizer.decode(model.encode("Hi", "Ho")["input_ids"]).startswith("26 Jul 2024<|im_start|>")
+    model: Any = load_scorer(tmp_path, device="cpu")
+    words = model.tokenizer if kind == "mistral" else model.policy.tokenizer
+    ids = words.apply_chat_template([{"role": "user", "content": "Hi"}], return_dict=False)
+    assert words.decode(ids).startswith("26 Jul 2024<|im_start|>")

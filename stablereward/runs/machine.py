@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 import stablereward
-from stablereward.training.run_folder import write_atomic
+from stablereward.runs.files import write_atomic
 
 LIBRARIES = ("torch", "transformers", "tokenizers", "peft", "numpy", "pillow")
 GIB = 2**30

@@ -8,19 +8,20 @@ import torch
 
 from stablereward.engines.engine import Sampling
 from stablereward.engines.hf import HFEngine
+from stablereward.policies.completions import Demonstrations, completions
 from stablereward.policies.token import TokenPolicy
 from stablereward.training.fit import fit
+from stablereward.training.imitation import SFTConfig, Share, imitation_batches, imitation_loss
 from stablereward.training.optim import OptimConfig, adamw
-from stablereward.training.sft import Demonstration, SFTConfig, Share, sft_batches, sft_loss
-from stablereward.types import Failure
+from stablereward.types import Failure, Prompt
 from tests.policies.families import ONE_IMAGE, TEXT_ONLY, TWO_IMAGES, make, plain_logprobs
 
 WHOLE = 10**6
 SHOWN = [
-    Demonstration(prompt=ONE_IMAGE, text="<think>Look: red circle.</think><answer>1</answer>"),
-    Demonstration(prompt=TWO_IMAGES, text="<think>Response 2 is longer.</think><answer>2</answer>"),
-    Demonstration(prompt=TEXT_ONLY, text="<answer>2</answer>"),
-    Demonstration(prompt=ONE_IMAGE, text="It says <|image_pad|>, <|im_end|> and <|im_start|>."),
+    (ONE_IMAGE, "<think>Look: red circle.</think><answer>1</answer>"),
+    (TWO_IMAGES, "<think>Response 2 is longer.</think><answer>2</answer>"),
+    (TEXT_ONLY, "<answer>2</answer>"),
+    (ONE_IMAGE, "It says <|image_pad|>, <|im_end|> and <|im_start|>."),
 ]
 
 
@@ -36,15 +37,15 @@ def policy(folder: Path) -> TokenPolicy:
     return TokenPolicy.load(folder, device="cpu")
 
 
-def batch(policy: TokenPolicy, token_budget: int, shown: Sequence[Demonstration] = SHOWN) -> list[Share]:
+def batch(policy: TokenPolicy, token_budget: int, shown: Sequence[tuple[Prompt, str]] = SHOWN) -> list[Share]:
     config = SFTConfig(batch_size=len(shown), token_budget=token_budget)
-    [shares] = sft_batches(policy, shown, config, seed=0)
+    [shares] = imitation_batches(Demonstrations(policy, shown), completions(policy).costs, config, seed=0)
     return shares
 
 
 def totals(policy: TokenPolicy, shares: Sequence[Share]) -> tuple[float, float]:
     """Loss and entropy of a batch; its gradients are left in the policy."""
-    losses = [sft_loss(policy, share) for share in shares]
+    losses = [imitation_loss(completions(policy).score, share) for share in shares]
     policy.zero_grad()
     for loss in losses:
         loss.value.backward()  # type: ignore[no-untyped-call]
@@ -59,10 +60,10 @@ def test_the_loss_is_the_mean_over_tokens_of_what_each_has_alone(policy: TokenPo
     [share] = batch(policy, WHOLE)
     with torch.no_grad():
         alone = [
-            plain_logprobs(policy, demonstration.prompt, group.completions[0])
-            for demonstration in SHOWN
+            plain_logprobs(policy, prompt, group.trajectories[0].token_ids)
+            for prompt, text in SHOWN
             for group in share.groups
-            if policy.tokenizer.decode(group.completions[0]) == f"{demonstration.text}<|im_end|>"
+            if policy.tokenizer.decode(group.trajectories[0].token_ids) == f"{text}<|im_end|>"
         ]
     assert len(alone) == 4
     logprobs = torch.cat(alone)
@@ -86,12 +87,13 @@ def test_the_token_budget_never_matters(policy: TokenPolicy, token_budget: int) 
 
 def test_a_control_token_spelled_out_in_a_demonstration_stays_text(policy: TokenPolicy) -> None:
     [share] = batch(policy, WHOLE, SHOWN[3:])
-    (ids,) = share.groups[0].completions
+    [shown] = share.groups[0].trajectories
+    ids = shown.token_ids
     assert ids[-1] == policy.tokenizer.eos_token_id
     assert not {*ids[:-1]} & {*policy.suppressed, *policy.stop_ids}
-    assert policy.tokenizer.decode(ids[:-1]) == SHOWN[3].text
+    assert policy.tokenizer.decode(ids[:-1]) == SHOWN[3][1]
     think = policy.tokenizer.convert_tokens_to_ids("<think>")
-    assert batch(policy, WHOLE, SHOWN[:1])[0].groups[0].completions[0][0] == think
+    assert batch(policy, WHOLE, SHOWN[:1])[0].groups[0].trajectories[0].token_ids[0] == think
 
 
 def test_one_demonstration_is_learnt_by_heart(policy: TokenPolicy) -> None:
@@ -100,8 +102,8 @@ def test_one_demonstration_is_learnt_by_heart(policy: TokenPolicy) -> None:
     policy.train()
     updates = fit(
         policy.parameters(),
-        sft_batches(policy, shown, config, seed=0),
-        lambda share: sft_loss(policy, share),
+        imitation_batches(Demonstrations(policy, shown), completions(policy).costs, config, seed=0),
+        lambda share: imitation_loss(completions(policy).score, share),
         optimizer=adamw(policy.parameters(), optim),
         learning_rate=lambda update: optim.learning_rate,
     )
@@ -109,7 +111,7 @@ def test_one_demonstration_is_learnt_by_heart(policy: TokenPolicy) -> None:
     assert len(losses) == 12 and losses[-1] < 0.1 < 3 < losses[0]
     [answer] = HFEngine(policy).sample([ONE_IMAGE], Sampling(temperature=0.0, max_completion_length=64))
     assert not isinstance(answer, Failure)
-    assert answer[0].text == shown[0].text and answer[0].finished
+    assert answer[0].text == shown[0][1] and answer[0].finished
 
 
 @pytest.mark.parametrize(
@@ -121,12 +123,16 @@ def test_updates_show_every_demonstration_so_often(epochs: float, num: int, upda
 
 def test_batches_go_on_after_an_update(policy: TokenPolicy) -> None:
     config = SFTConfig(epochs=3, batch_size=2)
-    whole = list(sft_batches(policy, SHOWN, config, seed=5))
-    rest = list(sft_batches(policy, SHOWN, config, seed=5, start=2))
+    shown, costs = Demonstrations(policy, SHOWN), completions(policy).costs
+    whole = list(imitation_batches(shown, costs, config, seed=5))
+    rest = list(imitation_batches(shown, costs, config, seed=5, start=2))
     assert len(whole) == 6 and len(rest) == 4
-    completions = [[g.completions for share in shares for g in share.groups] for shares in whole]
-    assert [[g.completions for share in shares for g in share.groups] for shares in rest] == completions[2:]
+    whole_batches = [[g.trajectories for share in shares for g in share.groups] for shares in whole]
+    assert [[g.trajectories for share in shares for g in share.groups] for shares in rest] == whole_batches[
+        2:
+    ]
     # Each pass shows every demonstration once.
     assert all(
-        len({*first, *second}) == 4 for first, second in zip(completions[::2], completions[1::2], strict=True)
+        len({*first, *second}) == 4
+        for first, second in zip(whole_batches[::2], whole_batches[1::2], strict=True)
     )

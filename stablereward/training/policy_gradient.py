@@ -7,13 +7,15 @@ from typing import Annotated, Any, NamedTuple
 import torch
 from torch import Tensor
 
+from stablereward.config import NoResult
+from stablereward.engines.engine import Sampling
 from stablereward.errors import ConfigError
 from stablereward.objectives.objective import Loss, Objective
 from stablereward.objectives.values import value_loss
-from stablereward.policies.token import TokenPolicy
-from stablereward.policies.tree import Group
-from stablereward.ranges import Count, NotNegative, Positive, Proportion, Range, Size, require_ranges
+from stablereward.policies.policy import Score
+from stablereward.ranges import Count, NotNegative, Proportion, Range, Size, require_ranges
 from stablereward.training.optim import OptimConfig
+from stablereward.types import Group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +39,11 @@ class RLConfig:
     num_generations: Size = 8
     updates_per_batch: Count = 2
     num_iterations: Count = 1
-    temperature: Positive = 1.0
+    temperature: Annotated[float, Range(1e-3, 100)] = 1.0
     top_p: Annotated[float, Range(0, 1, above=True)] = 1.0
     max_completion_length: Size = 1024
     max_failure_rate: Proportion = 0.2
-    max_concurrency: Count = 32
+    max_concurrency: Annotated[Count, NoResult] = 32
     token_budget: Count = 16_384
     value_coefficient: NotNegative = 0.5
     mask_truncated_completions: bool = False
@@ -60,6 +62,15 @@ class RLConfig:
         """Updates between two collections of rollouts."""
         return self.updates_per_batch * self.num_iterations
 
+    def sampling(self) -> Sampling:
+        """How an engine draws the samples of a batch."""
+        return Sampling(
+            num_generations=self.num_generations,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            max_completion_length=self.max_completion_length,
+        )
+
 
 def require_trainable(objective: Objective, config: RLConfig) -> None:
     """Raises ConfigError where the objective's gradient would be wrong, or nothing, with these settings."""
@@ -77,13 +88,16 @@ def require_trainable(objective: Objective, config: RLConfig) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
-    """A micro-batch: its rows, and its slices of what was computed once for the whole batch.
+    """A micro-batch: whole groups, and their slices of what was computed once for the whole batch.
 
-    `rows_B` are its rows' numbers in the batch. Returns and old values are there with a critic only.
+    `rows_B` are its rows' numbers in the batch, `cost` what it takes of the budget. Returns and old values
+    are there with a critic only.
     """
 
-    groups: tuple[Group, ...]
+    groups: tuple[Group[Any, Any], ...]
+    cost: int
     rows_B: Tensor
+    mask_BT: Tensor
     advantages_BT: Tensor
     weights_BT: Tensor
     engine_logprobs_BT: Tensor
@@ -103,51 +117,47 @@ class Share:
 
 
 class Observed(NamedTuple):
-    """What a micro-batch's forward pass said of its tokens, all [B, T] and detached."""
+    """What a micro-batch's forward pass said of its steps, all [B, T] and detached."""
 
     share: Share
-    mask_BT: Tensor
     logprobs_BT: Tensor
     old_logprobs_BT: Tensor
-    entropy_BT: Tensor
+    entropy_BT: Tensor | None
 
 
-def rl_loss(
-    policy: TokenPolicy,
+def policy_loss(
+    score: Score,
     objective: Objective,
     share: Share,
-    temperature: float,
     *,
     value_coefficient: float = 0.5,
     observe: Callable[[Observed], None] | None = None,
 ) -> Loss:
     """The objective on one micro-batch, with the policy's entropy and its distances from old and engine.
 
-    `temperature` is the one that the samples were drawn at.
-
     With one update a batch the old policy is the current one, so its log-probabilities are the detached
     current ones and need no forward of their own. With a critic its loss is added, `value_coefficient`
     times. `observe` is told what the forward pass said.
     """
-    tree = policy.tree(share.groups)
-    scored = policy(tree, temperature)
+    scored = score(share.groups)
     share = share.to(scored.logprobs_BT.device)
     current_BT = scored.logprobs_BT.detach()
     old_BT = current_BT if share.old_logprobs_BT is None else share.old_logprobs_BT
-    weights_BT = share.weights_BT
+    weights_BT, mask_BT = share.weights_BT, share.mask_BT
     loss = objective.loss(
-        scored.logprobs_BT, old_BT, share.advantages_BT, weights_BT, tree.mask_BT, share.reference_logprobs_BT
+        scored.logprobs_BT, old_BT, share.advantages_BT, weights_BT, mask_BT, share.reference_logprobs_BT
     )
     figures = {
-        "policy/entropy": (weights_BT * scored.entropy_BT).sum(),
         "policy/kl_k1": (weights_BT * (old_BT - current_BT)).sum(),
         "policy/engine_gap": (weights_BT * (current_BT - share.engine_logprobs_BT).abs()).sum(),
     }
+    if scored.entropy_BT is not None:
+        figures["policy/entropy"] = (weights_BT * scored.entropy_BT).sum()
     value = loss.value
     if share.returns_BT is not None and share.old_values_BT is not None and scored.values_BT is not None:
-        critic = value_loss(scored.values_BT, share.old_values_BT, share.returns_BT, weights_BT, tree.mask_BT)
+        critic = value_loss(scored.values_BT, share.old_values_BT, share.returns_BT, weights_BT, mask_BT)
         value = value + value_coefficient * critic.value
         figures |= {"value/loss": critic.value.detach(), **critic.metrics}
     if observe is not None:
-        observe(Observed(share, tree.mask_BT, current_BT, old_BT, scored.entropy_BT))
+        observe(Observed(share, current_BT, old_BT, scored.entropy_BT))
     return Loss(value, {**loss.metrics, **figures})

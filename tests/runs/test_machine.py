@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 import stablereward
-from stablereward.training.machine import keep_machine, machine
+from stablereward.runs.machine import keep_machine, machine
 
 
 def kept(folder: Path) -> list[dict[str, Any]]:

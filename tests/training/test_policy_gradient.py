@@ -14,11 +14,12 @@ from stablereward.engines.hf import HFEngine
 from stablereward.errors import ConfigError, TrainingError
 from stablereward.objectives.named import grpo, reinforce, remax, rloo, stable_reinforce
 from stablereward.objectives.objective import Objective
-from stablereward.policies.adapters import reference
+from stablereward.policies.completions import completions
 from stablereward.policies.token import TokenPolicy
+from stablereward.recipes.completions import completion_collector
 from stablereward.rewards.reward import Sample
 from stablereward.training.collect import Collector
-from stablereward.training.rl import Observed, RLConfig, require_trainable, rl_loss
+from stablereward.training.policy_gradient import Observed, RLConfig, policy_loss, require_trainable
 from stablereward.types import Completion, Failure, Prompt, Reward
 
 # Hot enough that no two samples are the same.
@@ -55,12 +56,12 @@ def gradients(
     reward: Callable[[Sample], Reward | Failure] = vowels,
 ) -> tuple[dict[str, torch.Tensor], dict[str, float], Collector]:
     objective = stable_reinforce()
-    collector = Collector(policy, HFEngine(policy), reward, objective, config)
+    collector = completion_collector(policy, HFEngine(policy), reward, objective, config)
     [batch] = list(collector.batches(prompts, seed=0))
     policy.zero_grad()
     totals: dict[str, float] = {}
     for share in batch:
-        loss = rl_loss(policy, objective, share, config.temperature)
+        loss = policy_loss(completions(policy, config.temperature).score, objective, share)
         loss.value.backward()  # type: ignore[no-untyped-call]
         for name, value in {"loss": loss.value.detach(), **loss.metrics}.items():
             totals[name] = totals.get(name, 0.0) + float(value)
@@ -91,8 +92,8 @@ def test_without_a_ratio_one_update_a_collection(
 ) -> None:
     config = dataclasses.replace(CONFIG, updates_per_batch=updates, num_iterations=iterations)
     with pytest.raises(ConfigError, match=rf"{make().name} .* must be 1, not {updates * iterations}$"):
-        Collector(policy, HFEngine(policy), vowels, make(), config)
-    Collector(policy, HFEngine(policy), vowels, make(), CONFIG)
+        completion_collector(policy, HFEngine(policy), vowels, make(), config)
+    completion_collector(policy, HFEngine(policy), vowels, make(), CONFIG)
     require_trainable(stable_reinforce(), config)
 
 
@@ -116,7 +117,7 @@ def test_first_update_is_on_policy(policy: TokenPolicy, prompts: list[Prompt]) -
     assert metrics["policy/engine_gap"] < 1e-5
     assert metrics["policy/approx_kl"] == 0.0
     stale = dataclasses.replace(CONFIG, num_updates=2, updates_per_batch=2)
-    collector = Collector(policy, HFEngine(policy), vowels, stable_reinforce(), stale)
+    collector = completion_collector(policy, HFEngine(policy), vowels, stable_reinforce(), stale)
     first, second = collector.batches(prompts, seed=0)
     assert all(share.old_logprobs_BT is not None for share in (*first, *second))
 
@@ -143,26 +144,30 @@ def test_the_engine_gap_sees_what_is_drawn_otherwise_than_it_is_scored(
     changed: dict[str, float], least: float, most: float, policy: TokenPolicy, prompts: list[Prompt]
 ) -> None:
     objective = stable_reinforce()
-    collector = Collector(policy, Otherwise(HFEngine(policy), changed), vowels, objective, CONFIG)
+    collector = completion_collector(policy, Otherwise(HFEngine(policy), changed), vowels, objective, CONFIG)
     [shares] = collector.batches(prompts, seed=0)
     with torch.no_grad():
-        losses = [rl_loss(policy, objective, share, CONFIG.temperature) for share in shares]
+        score = completions(policy, CONFIG.temperature).score
+        losses = [policy_loss(score, objective, share) for share in shares]
     assert least <= sum(float(loss.metrics["policy/engine_gap"]) for loss in losses) <= most
 
 
 def test_what_is_observed_adds_up_to_what_is_measured(policy: TokenPolicy, prompts: list[Prompt]) -> None:
     objective = stable_reinforce()
     stale = dataclasses.replace(CONFIG, num_updates=2, updates_per_batch=2)
-    first, _ = Collector(policy, HFEngine(policy), vowels, objective, stale).batches(prompts, seed=0)
+    first, _ = completion_collector(policy, HFEngine(policy), vowels, objective, stale).batches(
+        prompts, seed=0
+    )
     [share] = first
     assert share.old_logprobs_BT is not None
     # The policy of a moment ago said 0.25 more of every token.
     share = dataclasses.replace(share, old_logprobs_BT=share.old_logprobs_BT + 0.25)
+    score = completions(policy, CONFIG.temperature).score
     heard: list[Observed] = []
     with torch.no_grad():
-        loss = rl_loss(policy, objective, share, CONFIG.temperature, observe=heard.append)
+        loss = policy_loss(score, objective, share, observe=heard.append)
     [said] = heard
-    gap_BT = (said.old_logprobs_BT - said.logprobs_BT)[said.mask_BT]
+    gap_BT = (said.old_logprobs_BT - said.logprobs_BT)[share.mask_BT]
     torch.testing.assert_close(gap_BT, torch.full_like(gap_BT, 0.25), atol=1e-4, rtol=0)
     assert float(loss.metrics["policy/kl_k1"]) == pytest.approx(0.25, abs=1e-4)
     # The gap is that between the policy as it is and the sampler.
@@ -177,7 +182,7 @@ def test_a_failed_sample_stays_isolated(policy: TokenPolicy, prompts: list[Promp
     """The update equals one in which the failed sample was never drawn."""
     _, _, collector = gradients(policy, prompts, CONFIG)
     assert collector.last is not None
-    culprit = collector.last.rollouts[0].completions[1]
+    culprit = collector.last.groups[0].trajectories[1]
     config = dataclasses.replace(CONFIG, max_failure_rate=0.5)
 
     def failing(sample: Sample) -> Reward | Failure:
@@ -206,8 +211,8 @@ def test_a_failed_sample_stays_isolated(policy: TokenPolicy, prompts: list[Promp
     # Whitening over 15 healthy samples, by hand: token-weighted mean and deviation of their returns.
     rewards = [
         (vowels(Sample(prompt=r.prompt, completion=c)).value, len(c.token_ids))
-        for r in left.last.rollouts
-        for c in r.completions
+        for r in left.last.groups
+        for c in r.trajectories
         if c.token_ids != culprit.token_ids
     ]
     values = torch.tensor([v for v, _ in rewards], dtype=torch.float64)
@@ -226,7 +231,8 @@ def test_too_many_failures_stop_the_run_with_the_reason(policy: TokenPolicy, pro
 
 def test_a_pull_to_the_reference_starts_at_zero(policy: TokenPolicy, prompts: list[Prompt]) -> None:
     objective = grpo(beta=0.1)
-    collector = Collector(policy, HFEngine(policy), vowels, objective, CONFIG, reference=reference(policy))
+    collector = completion_collector(policy, HFEngine(policy), vowels, objective, CONFIG)
     [batch] = list(collector.batches(prompts, seed=0))
-    losses = [rl_loss(policy, objective, share, CONFIG.temperature) for share in batch]
+    score = completions(policy, CONFIG.temperature).score
+    losses = [policy_loss(score, objective, share) for share in batch]
     assert sum(float(loss.metrics["policy/kl_reference"]) for loss in losses) == pytest.approx(0.0, abs=1e-6)

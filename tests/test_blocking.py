@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from stablereward.judges.blocking import blocking
+from stablereward.blocking import blocking
 
 
 async def answer() -> int:

@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from stablereward.training.progress import bar, say
+from stablereward.runs.progress import bar, say
 
 
 def test_a_line_is_one_line_however_long_and_whatever_it_holds(capsys: pytest.CaptureFixture[str]) -> None:
@@ -24,7 +24,7 @@ def test_a_bar_shows_what_is_done_to_who_watches(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terminal = Console(stderr=True, force_terminal=True, width=120, color_system=None)
-    monkeypatch.setattr("stablereward.training.progress.console", terminal)
+    monkeypatch.setattr("stablereward.runs.progress.console", terminal)
     with bar("training", 3) as progress:
         progress(2, "loss 0.500")
     shown = capsys.readouterr()

@@ -79,10 +79,12 @@ def decode_data_url(text: str, where: str = "data URL") -> Image.Image:
 def frames(folder: Path, where: str) -> tuple[Path, ...]:
     """At most 32 images of a folder, evenly spaced, in natural order (`f2.png` before `f10.png`).
 
+    Folders in it and hidden files are no frames.
     The spacing is that of R1-Reward's evaluation (https://arxiv.org/abs/2505.02835).
     """
     try:
-        files = [file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES]
+        named = [file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES]
+        files = [file for file in named if not file.name.startswith(".") and not file.is_dir()]
     except OSError as error:
         raise DataError(f"{where}: folder {str(folder)!r} cannot be read ({error.strerror})") from None
     if not files:

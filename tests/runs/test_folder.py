@@ -6,9 +6,8 @@ import pytest
 from PIL import Image
 
 from stablereward.errors import ConfigError, DataError, StorageError
-from stablereward.training.collect import Collected
-from stablereward.training.run_folder import RunFolder, write_atomic
-from stablereward.types import Completion, Failure, Preference, Prompt, Reward, Rollouts
+from stablereward.runs.files import write_atomic
+from stablereward.runs.folder import RunFolder
 from tests.training.tmpfs import small_disk
 
 
@@ -96,8 +95,14 @@ def test_a_failed_start_leaves_what_was_there_before(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "mine.jsonl").write_text("1")
     (tmp_path / "notes").write_text("2")
-    fails(RunFolder(tmp_path), "data/train.jsonl", "annotator/empty.jsonl")
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["data", "mine.jsonl", "notes", "train.jsonl"]
+    fails(RunFolder(tmp_path), "data/train.jsonl", "data/images/1.png", "annotator/empty.jsonl")
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["data", "mine.jsonl", "notes"]
+
+
+def test_work_in_a_folder_that_was_there_before_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "annotator").mkdir()
+    fails(RunFolder(tmp_path), "annotator/completions.jsonl")
+    assert (tmp_path / "annotator" / "completions.jsonl").exists() and (tmp_path / "config.yaml").exists()
 
 
 @pytest.mark.parametrize("work", ["difficulty.jsonl", "annotator/completions.jsonl", "metrics.jsonl"])
@@ -213,73 +218,6 @@ def test_rewinding_removes_the_rollouts_of_later_updates(tmp_path: Path) -> None
 def test_rewinding_an_empty_folder_is_nothing(tmp_path: Path) -> None:
     RunFolder(tmp_path).rewind("rl", 0)
     assert list(tmp_path.iterdir()) == []
-
-
-def collected() -> Collected:
-    preference = Preference(question="Which?", responses=("red", "blue"), ranks=(1, 0))
-    image = Image.new("RGB", (1024, 512), "red")
-    rollouts = Rollouts(
-        prompt=Prompt(text="…", images=(image,), preference=preference),
-        completions=(Completion(text="2", token_ids=(7, 2)), Completion(text="?", token_ids=(9,))),
-        rewards=(Reward(value=1.5, parts={"result": 1.0}), Failure(reason="referee", detail="down")),
-    )
-    lost = Rollouts(prompt=Prompt(text="x"), completions=(), rewards=(Failure(reason="bad_prompt"),))
-    return Collected(rollouts=(rollouts, lost), advantages=((0.5, None), ()), metrics={})
-
-
-def test_rollouts_are_kept_with_their_image(tmp_path: Path) -> None:
-    RunFolder(tmp_path).keep_rollouts("rl", 20, collected(), num_prompts=5)
-    first, second = lines(tmp_path / "rollouts" / "rl-000020.jsonl")
-    (image,) = first.pop("images")
-    with Image.open(tmp_path / image) as kept:
-        assert kept.size == (512, 256)
-    assert first == {
-        "update": 20,
-        "question": "Which?",
-        "responses": ["red", "blue"],
-        "best": 1,
-        "completions": [
-            {
-                "text": "2",
-                "reward": 1.5,
-                "parts": {"result": 1.0},
-                "failure": None,
-                "advantage": 0.5,
-                "num_tokens": 2,
-            },
-            {
-                "text": "?",
-                "reward": None,
-                "parts": {},
-                "failure": "referee: down",
-                "advantage": None,
-                "num_tokens": 1,
-            },
-        ],
-    }
-    assert second == {"update": 20, "images": [], "completions": []}
-
-
-def test_rollouts_are_kept_with_their_tokens_and_the_clipped_ones(tmp_path: Path) -> None:
-    flags = {(0, 1): {"low": [0]}, (7, 0): {"high": [3]}}
-    RunFolder(tmp_path).keep_rollouts(
-        "rl", 1, collected(), num_prompts=5, pieces=lambda ids: [f"<{i}>" for i in ids], flags=flags
-    )
-    first, _ = lines(tmp_path / "rollouts" / "rl-000001.jsonl")
-    right, failed = first["completions"]
-    assert right["tokens"] == ["<7>", "<2>"] and "clipped" not in right
-    assert failed["tokens"] == ["<9>"] and failed["clipped"] == {"low": [0]}
-
-
-def test_only_the_first_prompts_are_kept(tmp_path: Path) -> None:
-    RunFolder(tmp_path).keep_rollouts("rl", 1, collected(), num_prompts=1)
-    assert len(lines(tmp_path / "rollouts" / "rl-000001.jsonl")) == 1
-
-
-def test_prompts_can_be_chosen(tmp_path: Path) -> None:
-    RunFolder(tmp_path).keep_rollouts("rl", 1, collected(), num_prompts=1, chosen=[1, 0])
-    [row] = lines(tmp_path / "rollouts" / "rl-000001.jsonl")
-    assert row == {"update": 1, "images": [], "completions": []}
 
 
 def test_an_image_is_kept_once(tmp_path: Path) -> None:

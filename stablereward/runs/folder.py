@@ -6,12 +6,11 @@ interrupted and resumed run ends with the same bytes as an uninterrupted one; wh
 `timings.jsonl`, and what was computed where in `machine.json`.
 """
 
-import errno
 import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,48 +18,16 @@ from typing import Any
 from PIL import Image
 
 from stablereward.config import flat
-from stablereward.data.images import load_image
-from stablereward.errors import ConfigError, DataError, StorageError
+from stablereward.errors import ConfigError, DataError
+from stablereward.images import load_image
 from stablereward.lock import held
-from stablereward.training.collect import Collected
-from stablereward.types import Failure, ImageSource, Reward, Rollouts
+from stablereward.runs.files import to_jsonl, write_atomic, writing
+from stablereward.types import ImageSource
 
 WORTHLESS = frozenset({"config.yaml", "machine.json", "timings.jsonl", "data"})
 """What a run has made before it has done any work; the toy world in `data` takes seconds."""
 MAX_NAMED = 5
 REMOVE = "remove the line and resume"
-
-Place = tuple[int, int]
-"""The number of a prompt in its collection and of one of its completions."""
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turns the system's refusal to write (full disk, no permission) into StorageError."""
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        advice = "free some space" if full else "check the folder's permissions"
-        cause = error.strerror or str(error)
-        raise StorageError(f"{path}: cannot be written: {cause}; {advice}, then resume the run") from error
-
-
-def write_atomic(path: Path, text: str) -> None:
-    """Writes a whole file or leaves what was there."""
-    partial = path.with_name(f".partial-{path.name}")
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-
-
-def to_jsonl(rows: Sequence[Mapping[str, Any]]) -> str:
-    """One JSON object a line."""
-    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
 
 
 def read_jsonl(path: Path, remedy: str = REMOVE) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -75,15 +42,15 @@ class RunFolder:
         self.path = path
 
     @contextmanager
-    def running(self, config: str, *, resume: bool) -> Iterator[None]:
+    def running(self, config: str, *, resume: bool, changeable: Collection[str] = ()) -> Iterator[None]:
         """Holds the folder for this process and opens it, see `open`, for as long as the block runs.
 
         A start that fails before any work is done leaves the folder as it was. Raises ConfigError where
         another process holds it.
         """
         with held(self.path):
-            before = None if (self.path / "config.yaml").exists() else set(self.path.iterdir())
-            self.open(config, resume=resume)
+            before = None if (self.path / "config.yaml").exists() else set(self.path.rglob("*"))
+            self.open(config, resume=resume, changeable=changeable)
             try:
                 yield
             except BaseException:
@@ -92,11 +59,12 @@ class RunFolder:
                         self._undo(before)
                 raise
 
-    def open(self, config: str, *, resume: bool) -> None:
+    def open(self, config: str, *, resume: bool, changeable: Collection[str] = ()) -> None:
         """Starts the folder, or continues it with `resume`.
 
         Raises ConfigError where a run is already there without `resume`, or where the resumed run was
-        started with other settings, which it names. `output` is none of these: a folder may be moved.
+        started with other settings, which it names. `output` is none of these, for a folder may be moved,
+        nor are those named in `changeable`; `config.yaml` then holds the new ones.
         """
         kept = self.path / "config.yaml"
         if kept.exists():
@@ -106,18 +74,20 @@ class RunFolder:
                 )
             there = kept.read_text(encoding="utf-8", errors="replace")
             if there != config:
-                self._require_equal(flat(there, str(kept)), flat(config, "settings"))
+                self._require_equal(flat(there, str(kept)), flat(config, "settings"), {"output", *changeable})
                 write_atomic(kept, config)
             self._mend()
         else:
             write_atomic(kept, config)
 
-    def _require_equal(self, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+    def _require_equal(
+        self, there: Mapping[str, Any], here: Mapping[str, Any], changeable: Collection[str]
+    ) -> None:
         names = dict.fromkeys((*here, *there))
         differing = [
             f"{name} {_value(there, name)} there, {_value(here, name)} here"
             for name in names
-            if name != "output" and (name not in there or name not in here or there[name] != here[name])
+            if name not in changeable and (name not in there or name not in here or there[name] != here[name])
         ]
         if differing:
             more = f"; and {len(differing) - MAX_NAMED} more" if len(differing) > MAX_NAMED else ""
@@ -129,12 +99,12 @@ class RunFolder:
 
     def _undo(self, before: set[Path]) -> None:
         """Removes what came since, unless something of it took work."""
-        made = set(self.path.iterdir()) - before
-        if any(_took_work(path) for path in made if path.name not in WORTHLESS):
+        made = [path for path in sorted(self.path.rglob("*")) if path not in before]
+        if any(_took_work(path, path.relative_to(self.path).parts) for path in made):
             return
-        for path in made:
-            if path.is_dir():
-                shutil.rmtree(path)
+        for path in reversed(made):  # what a folder holds before the folder
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()
             else:
                 path.unlink()
 
@@ -149,10 +119,18 @@ class RunFolder:
             os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
 
     def log(
-        self, stage: str, update: int, metrics: Mapping[str, float], *, seconds: float, tokens: int = 0
+        self,
+        stage: str,
+        update: int,
+        metrics: Mapping[str, float],
+        *,
+        seconds: float,
+        tokens: int = 0,
+        learner: str | None = None,
     ) -> None:
-        """Adds one update to the metrics and its time to the timings."""
-        self._append("metrics.jsonl", {"stage": stage, "update": update, **metrics})
+        """Adds one update to the metrics and its time to the timings. `learner` is one of several."""
+        made_by = {} if learner is None else {"learner": learner}
+        self._append("metrics.jsonl", {"stage": stage, "update": update, **made_by, **metrics})
         rate = {"tokens_per_second": round(tokens / seconds, 1)} if tokens and seconds else {}
         self._append(
             "timings.jsonl", {"stage": stage, "update": update, "seconds": round(seconds, 4), **rate}
@@ -193,42 +171,18 @@ class RunFolder:
             if number.isdecimal() and int(number) > update:
                 path.unlink()
 
-    def keep_rollouts(
-        self,
-        stage: str,
-        update: int,
-        collected: Collected,
-        num_prompts: int,
-        *,
-        chosen: Sequence[int] | None = None,
-        pieces: Callable[[Sequence[int]], list[str]] | None = None,
-        flags: Mapping[Place, Mapping[str, Sequence[int]]] | None = None,
-    ) -> None:
-        """Writes the first prompts of a collection, with images, rewards by part and advantages.
+    def write_rollouts(self, stage: str, update: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Writes what is shown of the groups of an update; the images among it become files of the folder."""
+        kept = [self._kept(row) for row in rows]
+        write_atomic(self.path / "rollouts" / f"{stage}-{update:06d}.jsonl", to_jsonl(kept))
 
-        With `chosen` the first of these prompts. `pieces` gives the texts of token ids; `flags` are, for a
-        prompt's and a completion's number, the tokens that each kind of bound decided.
-        """
-        rows = []
-        numbers = range(len(collected.rollouts)) if chosen is None else chosen
-        for prompt in numbers[:num_prompts]:
-            rollouts = collected.rollouts[prompt]
-            completions = []
-            for number, advantage in enumerate(collected.advantages[prompt]):
-                completion = rollouts.completions[number]
-                row = {
-                    "text": completion.text,
-                    **_earned(rollouts.rewards[number]),
-                    "advantage": advantage,
-                    "num_tokens": len(completion.token_ids),
-                }
-                if pieces is not None:
-                    row["tokens"] = pieces(completion.token_ids)
-                clipped = (flags or {}).get((prompt, number))
-                completions.append({**row, "clipped": clipped} if clipped else row)
-            images = [self.keep_image(image) for image in rollouts.prompt.images]
-            rows.append({"update": update, **_shown(rollouts), "images": images, "completions": completions})
-        write_atomic(self.path / "rollouts" / f"{stage}-{update:06d}.jsonl", to_jsonl(rows))
+    def _kept(self, shown: Mapping[str, Any]) -> dict[str, Any]:
+        found = dict(shown)
+        if "images" in found:
+            found["images"] = [self.keep_image(image) for image in found["images"]]
+        if "completions" in found:
+            found["completions"] = [self._kept(one) for one in found["completions"]]
+        return found
 
     def keep_image(self, source: ImageSource) -> str:
         """Copies an image into `media/`, named by its content; returns its path in the run folder."""
@@ -249,23 +203,6 @@ class RunFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             with path.open("a", encoding="utf-8") as file:
                 file.write(to_jsonl([row]))
-
-
-def _shown(rollouts: Rollouts) -> dict[str, Any]:
-    preference = rollouts.prompt.preference
-    if preference is None:
-        return {}
-    return {
-        "question": preference.question,
-        "responses": list(preference.responses),
-        "best": preference.best,
-    }
-
-
-def _earned(reward: Reward | Failure) -> dict[str, Any]:
-    if isinstance(reward, Failure):
-        return {"reward": None, "parts": {}, "failure": f"{reward.reason}: {reward.detail}"}
-    return {"reward": reward.value, "parts": dict(reward.parts), "failure": None}
 
 
 def _before(path: Path, stage: str, update: int) -> Iterator[str]:
@@ -293,11 +230,11 @@ def _lines(path: Path, remedy: str = REMOVE) -> Iterator[tuple[str, dict[str, An
             yield where, row, line
 
 
-def _took_work(path: Path) -> bool:
-    """Whether a file holds something, or any file of a folder; what is half-written is nothing."""
-    if path.name.startswith(".partial-"):
+def _took_work(path: Path, parts: Sequence[str]) -> bool:
+    """Whether what is at `parts` of a run is a file that holds something; what is half-written is nothing."""
+    if parts[0] in WORTHLESS or any(part.startswith(".partial-") for part in parts):
         return False
-    return any(map(_took_work, path.iterdir())) if path.is_dir() else path.stat().st_size > 0
+    return path.is_file() and path.stat().st_size > 0
 
 
 def _value(values: Mapping[str, Any], name: str) -> str:

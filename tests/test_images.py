@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stablereward.data import images
-from stablereward.data.images import decode_data_url, decode_image, frames, load_image
+from stablereward import images
 from stablereward.errors import DataError
+from stablereward.images import decode_data_url, decode_image, frames, load_image
 
 PICTURE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8))
 
@@ -157,6 +157,8 @@ def test_law_altered_bytes_give_an_image_or_a_data_error():
 def test_frames_come_in_natural_order(tmp_path):
     for name in ("f10.png", "f2.png", "f1.png", "notes.txt"):
         (tmp_path / name).touch()
+    (tmp_path / ".f3.png").touch()
+    (tmp_path / "f4.png").mkdir()
     assert [file.name for file in frames(tmp_path, "row")] == ["f1.png", "f2.png", "f10.png"]
 
 

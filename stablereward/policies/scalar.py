@@ -1,0 +1,305 @@
+"""Scalar reward models: a head that scores, on any text or vision-language model that reads.
+
+All responses to one question share one reading of it, images included, in training and in judging.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import AutoConfig
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
+)
+
+from stablereward.errors import DataError, ModelError, TooLongError
+from stablereward.policies.classifier import (
+    MAX_BATCH_TOKENS,
+    Classifier,
+    Scores,
+    finite,
+    in_batches,
+    read_classifier,
+    too_long,
+)
+from stablereward.policies.scalar_head import HeadConfig, last_where, pooling_of, scalar_head
+from stablereward.policies.shipped import model_folder
+from stablereward.policies.token import TokenPolicy, device_named, number_named
+from stablereward.policies.tree import EncodedGroup, EncodedPrompt, Tree
+from stablereward.types import Completion, Failure, Group, Preference, Prompt, Reward
+
+SETTINGS, WEIGHTS = "reward_head.json", "reward_head.safetensors"
+LINEAR = HeadConfig(layers=1, activation="none")
+
+Dialogue = Group[Prompt, Completion]
+"""A question and its responses as texts; where they are ranked, the rewards say so."""
+EncodedDialogue = Group[EncodedPrompt, Completion]
+"""The same as tokens: a completion's are those after the shared prompt, to the end of the turn."""
+
+
+def dialogue(preference: Preference) -> Dialogue:
+    """The question as the user's turn, each response as a turn that may follow; a better rank earns more."""
+    return Group(
+        prompt=Prompt(text=preference.question, images=preference.images, preference=preference),
+        trajectories=tuple(Completion(text=response) for response in preference.responses),
+        rewards=tuple(Reward(value=-float(rank)) for rank in preference.ranks or ()),
+    )
+
+
+def encoded_dialogue(policy: TokenPolicy, one: Dialogue) -> EncodedDialogue:
+    """The dialogue as tokens of the policy. Raises DataError, of which TooLongError is for the context."""
+    made = policy.encode_answered(one.prompt, [t.text for t in one.trajectories])
+    longest = made.prompt.num_tokens + max(map(len, made.completions))
+    if longest > policy.max_context:
+        where = one.prompt.preference.name if one.prompt.preference else "a question"
+        raise TooLongError(
+            f"{where}: question and response have {longest} tokens, the model's context is "
+            f"{policy.max_context}; shorten them or leave them out"
+        )
+    return Group(prompt=made.prompt, trajectories=_completions(made), rewards=one.rewards)
+
+
+class ScalarModel(nn.Module):
+    """A token policy that reads, and a head that makes scores of its states.
+
+    A score is that of the one dialogue, unpadded and alone, up to rounding: the question as the user's turn
+    and the response as the assistant's in the model's chat template, with no turn opened after it. The head
+    computes in float32. `tokens_read` counts what `scores` has read, each question once for its responses.
+    """
+
+    def __init__(self, policy: TokenPolicy, head: nn.Module, config: HeadConfig) -> None:
+        """The head is the policy's own where it is a sequence classifier."""
+        super().__init__()
+        self.policy, self.config = policy, config
+        self.head = head.to(policy.device, torch.float32)
+        self.is_classifier = head is getattr(policy.model, "score", None)
+        self.pooling = pooling_of(config, policy.stop_ids)
+        pad = policy.model.config.get_text_config().pad_token_id
+        if self.is_classifier and pad is not None:  # as transformers finds the end of a row
+            self.pooling = last_where(lambda ids: ids != pad)
+        self.max_batch_tokens, self.tokens_read = MAX_BATCH_TOKENS, 0
+        words = policy.model.get_output_embeddings()
+        if words is not None and words.weight is not policy.model.get_input_embeddings().weight:
+            words.requires_grad_(False)  # nothing is written, so that it never has a gradient
+
+    @classmethod
+    def start(
+        cls,
+        path_or_name: str | Path,
+        config: HeadConfig | None = None,
+        *,
+        seed: int = 0,
+        device: str | None = None,
+    ) -> "ScalarModel":
+        """A new head on a model, weights in float32. The folder of a reward model goes on with its own head.
+
+        A linear head on the last token is that of transformers' sequence classifier where the family has
+        one. Raises ConfigError and ModelError.
+        """
+        config, folder = config or HeadConfig(), model_folder(path_or_name)
+        if is_reward_model(folder):
+            found = load_scorer(folder, device=device, dtype="float32")
+            if isinstance(found, Classifier):
+                raise ModelError(f"{folder}: can be read by its own forward only; train another model")
+            return found
+        policy = None
+        if config.layers == config.outputs == 1 and config.pooling == "last" and _has_class(folder):
+            policy = _shared(*read_classifier(folder, device=device, dtype="float32", new_head=True), folder)
+        if policy is None:
+            policy = TokenPolicy.load(folder, device=device)
+            return cls(policy, _new_head(policy, config, seed), config)
+        text = policy.model.config.get_text_config()
+        if text.pad_token_id is None:
+            text.pad_token_id = policy.pad_token_id  # without it transformers reads one row at a time
+        [new] = _new_head(policy, LINEAR, seed).children()
+        policy.model.score.load_state_dict(new.state_dict())
+        return cls(policy, policy.model.score, LINEAR)
+
+    @classmethod
+    def load(
+        cls,
+        path_or_name: str | Path,
+        *,
+        device: str | None = None,
+        dtype: str | None = None,
+        trust_remote_code: bool = False,
+    ) -> "ScalarModel":
+        """A model with a head of ours beside it. Raises ConfigError, and ModelError with the cause."""
+        folder = model_folder(path_or_name)
+        number = number_named(dtype, device_named(device))
+        policy = TokenPolicy.load(folder, device=device, dtype=number, trust_remote_code=trust_remote_code)
+        try:
+            config = TypeAdapter(HeadConfig).validate_json((folder / SETTINGS).read_bytes())
+            head = _new_head(policy, config, 0)
+            head.load_state_dict(load_file(folder / WEIGHTS))
+        except (OSError, ValidationError, SafetensorError, RuntimeError) as error:
+            cause = str(error).strip().splitlines()[0]
+            raise ModelError(f"{folder}: its score head cannot be loaded: {cause}") from error
+        return cls(policy, head, config)
+
+    def save(self, folder: Path) -> None:
+        """Writes the model as an ordinary Hugging Face folder; a head that has no place in it lies beside."""
+        self.policy.save(folder)
+        if not self.is_classifier:
+            save_file(self.head.state_dict(), folder / WEIGHTS)
+            (folder / SETTINGS).write_text(json.dumps(asdict(self.config)) + "\n", encoding="utf-8")
+
+    def encoded(self, dialogues: Sequence[Dialogue]) -> list[EncodedDialogue]:
+        """The dialogues as tokens, of which a training batch is made.
+
+        Raises DataError for one that cannot be read or is longer than the context.
+        """
+        self.policy.encode_all([one.prompt for one in dialogues])  # costs less together
+        return [encoded_dialogue(self.policy, one) for one in dialogues]
+
+    def costs(self, dialogues: Sequence[EncodedDialogue]) -> list[int]:
+        """The length of each one's row: the question once, and every response."""
+        return [self._row(one).num_tokens for one in dialogues]
+
+    def measure(self, dialogues: Sequence[EncodedDialogue]) -> Tensor:
+        """The first score of every response, [B], with gradient where it is switched on."""
+        scores_BO: Tensor = self(self.policy.tree([self._row(one) for one in dialogues]))
+        return scores_BO[:, 0]
+
+    def _row(self, one: EncodedDialogue) -> EncodedGroup:
+        """A tree takes a completion's last token as a target only, and so one more is put after it."""
+        pad = self.policy.pad_token_id
+        return EncodedGroup(
+            prompt=one.prompt, completions=tuple((*t.token_ids, pad) for t in one.trajectories)
+        )
+
+    def forward(self, tree: Tree) -> Tensor:
+        """Scores [B, outputs] in float32, of completions that are responses and one token more."""
+        states_BD = self.pooling(self.policy.states(tree), tree)
+        with torch.autocast(self.policy.device.type, enabled=False):
+            scores_BO: Tensor = self.head(states_BD.float())
+        return scores_BO
+
+    @torch.no_grad()
+    def scores(self, preferences: Sequence[Preference]) -> list[Scores]:
+        """The score of every response, or why there is none: "bad_prompt", "too_long", "not_finite".
+
+        Rows have at most `max_batch_tokens`, so that many responses to a question take several. Raises
+        ModelError for images that the model cannot see.
+        """
+        asked = [dialogue(preference) for preference in preferences]
+        found: list[list[float | Failure]] = []
+        rows: list[tuple[int, list[int], EncodedDialogue]] = []
+        for place, outcome in enumerate(self.policy.encode_all([one.prompt for one in asked])):
+            if isinstance(outcome, DataError):
+                reason = "too_long" if isinstance(outcome, TooLongError) else "bad_prompt"
+                failure = Failure(reason=reason, detail=str(outcome))
+                found.append([failure] * len(asked[place].trajectories))
+                continue
+            texts = [t.text for t in asked[place].trajectories]
+            made = self.policy.encode_answered(asked[place].prompt, texts)
+            lengths = [made.prompt.num_tokens + len(ids) for ids in made.completions]
+            found.append([too_long(length, self.policy.max_context) for length in lengths])
+            for numbers in _rows(made, self.policy.max_context, self.max_batch_tokens):
+                rows.append(
+                    (place, numbers, Group(prompt=made.prompt, trajectories=_completions(made, numbers)))
+                )
+        costs = self.costs([own for *_, own in rows])
+        self.tokens_read += sum(costs)
+        was_training = self.training
+        self.eval()
+        for batch in in_batches(costs, self.max_batch_tokens):
+            measured = iter(self.measure([rows[n][2] for n in batch]).tolist())
+            for place, numbers, _ in (rows[n] for n in batch):
+                for number in numbers:
+                    found[place][number] = finite(next(measured))
+        self.train(was_training)
+        return [tuple(scores) for scores in found]
+
+
+class _Config(BaseModel):
+    architectures: list[str] | None = None
+
+
+def is_reward_model(path_or_name: str | Path) -> bool:
+    """Whether a head of ours lies in the folder, or its config names a sequence classifier.
+
+    Raises ModelError where there is no model.
+    """
+    folder = model_folder(path_or_name)
+    if (folder / SETTINGS).is_file():
+        return True
+    try:
+        config = _Config.model_validate_json((folder / "config.json").read_bytes())
+    except (OSError, ValidationError):
+        return False  # whoever loads it says what is wrong with it
+    return any(name.endswith("ForSequenceClassification") for name in config.architectures or ())
+
+
+def load_scorer(
+    path_or_name: str | Path,
+    *,
+    device: str | None = None,
+    dtype: str | None = None,
+    trust_remote_code: bool = False,
+) -> ScalarModel | Classifier:
+    """A reward model by its folder: one of ours, or a published sequence classifier with one label.
+
+    `device` and `dtype` are those of `engines.hf.load_engine`. Only safetensors are read. Raises ConfigError
+    for a device or number type that is not there, and ModelError with the folder and the cause.
+    """
+    folder = model_folder(path_or_name)
+    if (folder / SETTINGS).is_file():
+        return ScalarModel.load(folder, device=device, dtype=dtype, trust_remote_code=trust_remote_code)
+    model, tokenizer = read_classifier(
+        folder, device=device, dtype=dtype, trust_remote_code=trust_remote_code
+    )
+    policy = _shared(model, tokenizer, folder)
+    if policy is None:
+        return Classifier(model, tokenizer, folder)
+    return ScalarModel(policy, model.score, LINEAR)
+
+
+def _shared(model: nn.Module, tokenizer: object, folder: Path) -> TokenPolicy | None:
+    """The classifier as a policy that shares a question among its responses; None where that is not exact."""
+    ordinary = hasattr(model, "model") and isinstance(getattr(model, "score", None), nn.Linear)
+    if not ordinary or getattr(tokenizer, "chat_template", None) is None:
+        return None
+    try:
+        return TokenPolicy(model, tokenizer, folder)
+    except ModelError:
+        return None
+
+
+def _has_class(folder: Path) -> bool:
+    """Whether transformers has a sequence classifier of the family, which reads text alone."""
+    kind = type(AutoConfig.from_pretrained(folder))
+    sees = kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+    return not sees and kind in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
+
+
+def _new_head(policy: TokenPolicy, config: HeadConfig, seed: int) -> nn.Module:
+    return scalar_head(policy.model.config.get_text_config().hidden_size, config, seed)
+
+
+def _completions(made: EncodedGroup, numbers: Sequence[int] | None = None) -> tuple[Completion, ...]:
+    chosen = range(len(made.completions)) if numbers is None else numbers
+    return tuple(Completion(text="", token_ids=made.completions[n]) for n in chosen)
+
+
+def _rows(made: EncodedGroup, most: int, budget: int) -> Iterator[list[int]]:
+    """The responses that fit the context, as rows that fit the budget, each of one response at least."""
+    row: list[int] = []
+    length = made.prompt.num_tokens
+    for number, ids in enumerate(made.completions):
+        if made.prompt.num_tokens + len(ids) > most:
+            continue
+        if row and length + len(ids) > budget:
+            yield row
+            row, length = [], made.prompt.num_tokens
+        row.append(number)
+        length += len(ids)
+    if row:
+        yield row
