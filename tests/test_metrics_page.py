@@ -22,14 +22,16 @@ from stablereward.objectives.objective import Objective
 from stablereward.policies.token import Scored, TokenPolicy
 from stablereward.policies.tree import Tree
 from stablereward.recipes import r1_reward
+from stablereward.recipes.judges import base_reward
 from stablereward.recipes.sources import Data, Toy
 from stablereward.recipes.stages import Difficulty, Hardware, reinforce
 from stablereward.rewards.reward import Sample, apply
+from stablereward.runs.folder import RunFolder
+from stablereward.training.imitation import SFTConfig
+from stablereward.training.policy_gradient import RLConfig
 from stablereward.training.protection import Protection
-from stablereward.training.rl import RLConfig
-from stablereward.training.run_folder import RunFolder
-from stablereward.training.sft import SFTConfig
 from stablereward.types import Completion, Failure, Reward
+from stablereward.worlds.utility import Utility
 
 PAGE = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
 RL = RLConfig(
@@ -71,6 +73,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         votes=(1, 2),
     )
     return r1_reward.run(config)
+
+
+@pytest.fixture(scope="module")
+def scalar(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A reward model's run."""
+    utility = Utility(num_train=8, num_held_out=4)
+    output = tmp_path_factory.mktemp("scalar") / "run"
+    return base_reward.run(base_reward.Config(utility=utility, output=output))
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +149,9 @@ async def parts_of_a_right_answer(folder: Path) -> set[str]:
 
 
 def test_every_metric_of_a_run_is_on_the_page_and_no_other(
-    run: Path, stopped: Path, rolled_back: Path, not_finite: Path, tmp_path: Path
+    run: Path, scalar: Path, stopped: Path, rolled_back: Path, not_finite: Path, tmp_path: Path
 ) -> None:
-    folders = (run, not_finite, rolled_back, stopped)
+    folders = (run, scalar, not_finite, rolled_back, stopped)
     rows = [row for folder in folders for row in lines(folder / "metrics.jsonl")]
     assert rows[-1]["event"] == "stopped"
     happened = {row["event"] for row in rows if "event" in row}

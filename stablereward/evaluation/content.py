@@ -4,7 +4,8 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from hashlib import sha256
+from functools import lru_cache
+from hashlib import file_digest, sha256
 from pathlib import Path
 from random import Random
 
@@ -35,14 +36,12 @@ def content_keys(preferences: Sequence[Preference]) -> list[str]:
 def question_keys(preferences: Sequence[Preference]) -> list[str]:
     """One key a preference, the same for all that share question and images; "" where there is neither.
 
-    An image file counts with its name and its folder's, for frames of several videos have the same names.
+    An image file counts with its bytes, for files of many questions have the same name; one that cannot be
+    read with its whole path; an image in memory with its pixels.
     """
     keys = []
     for preference in preferences:
-        images = [
-            _image_name(image) if isinstance(image, Image) else "/".join(image.parts[-2:])
-            for image in preference.images
-        ]
+        images = [_image_content(image) for image in preference.images]
         known = bool(preference.question.strip() or images)
         content = json.dumps([preference.question, images])
         keys.append(sha256(content.encode()).hexdigest()[:KEY_LETTERS] if known else "")
@@ -77,3 +76,20 @@ def with_stand_ins(preferences: Sequence[Preference]) -> tuple[list[Preference],
 
 def _image_name(image: ImageSource) -> str:
     return sha256(image.tobytes()).hexdigest() if isinstance(image, Image) else image.name
+
+
+def _image_content(image: ImageSource) -> str:
+    if isinstance(image, Image):
+        return f"{image.mode} {image.size} {_image_name(image)}"
+    try:
+        found = image.stat()
+        return _file_hash(image, found.st_size, found.st_mtime_ns)
+    except OSError:
+        return str(image)
+
+
+@lru_cache(maxsize=100_000)
+def _file_hash(path: Path, size: int, changed: int) -> str:
+    """Of a file that had this size and was changed then: a file of many pairs is read once."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()

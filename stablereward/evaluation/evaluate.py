@@ -6,9 +6,9 @@ from zlib import crc32
 
 import numpy as np
 
+from stablereward.blocking import blocking
 from stablereward.errors import ConfigError, DataError
 from stablereward.evaluation.content import question_keys
-from stablereward.judges.blocking import blocking
 from stablereward.judges.protocol import Opinion, PreferenceJudge
 from stablereward.judges.voting import vote
 from stablereward.types import Preference, Row, Vote

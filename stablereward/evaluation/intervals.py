@@ -7,6 +7,11 @@ https://doi.org/10.3102/1076998611411915, each with Student's quantile. Without 
 right on every pair would have the interval from 1 to 1. Wilson's interval (1927), with nearly the same
 centre, covers 90 % at some accuracies where pairs are few. `stablereward lab coverage` measures these.
 
+Where a few questions have most of the pairs, the number of clusters says too much. What counts is their
+effective number, (Σ sizes)² / Σ sizes²: as many clusters of one size, Σ sizes² / Σ sizes, would tell as much
+if all pairs of a question went together (Kish 1965, Survey Sampling, section 8.2). Where all clusters have
+one size it is their number.
+
 C is the number of clusters. A cluster is what was drawn independently of the rest: a pair, or a question with
 all of its pairs.
 """
@@ -103,18 +108,26 @@ def totals(values: Floats, clusters: Sequence[str]) -> tuple[Floats, Floats]:
 
 
 def _student(sums: Floats, sizes: Floats, *, ends: Interval, added: int) -> tuple[Floats, Floats]:
-    """Student's interval of Σ sums / Σ sizes over [..., C], with `added` clusters of mean size at either end.
+    """Student's interval of Σ sums / Σ sizes over [..., C], `added` clusters of effective size at either end.
 
-    The variance is that of a ratio, Σ (sum_c - mean · size_c)² C / (C - 1) / (Σ sizes)², the added ones being
-    clusters too: Cochran 1977, Sampling Techniques, third edition, section 9A.2 (clusters of unequal sizes).
+    The variance is Σ (sum_c - mean · size_c)² / (1 - share_c) / (Σ sizes)², the added ones being clusters:
+    a cluster draws the mean to itself by its share_c = size_c / Σ sizes, so that its residual is too small.
+    Bell and McCaffrey 2002, Survey Methodology 28(2), 169-181, for a mean. The degrees of freedom are the
+    effective number of clusters, the added ones among them, less 1, rounded down. Where all clusters have one
+    size these are the variance and the freedom of a sample.
     """
-    count = sums.shape[-1] + 2 * added
-    size = sizes.mean(axis=-1)
+    size = (sizes**2).sum(axis=-1) / sizes.sum(axis=-1)
     weight = sizes.sum(axis=-1) + 2 * added * size
     mean = (sums.sum(axis=-1) + added * size * sum(ends)) / weight
-    squares = ((sums - mean[..., None] * sizes) ** 2).sum(axis=-1)
-    squares = squares + added * sum((size * (end - mean)) ** 2 for end in ends)
-    reach = student_quantile(count - 1) * np.sqrt(squares * count / (count - 1)) / weight
+    rest = 1 - size / weight
+    # Exactly 1 where all clusters have one size.
+    raised = rest[..., None] / (1 - sizes / weight[..., None])
+    squares = (raised * (sums - mean[..., None] * sizes) ** 2).sum(axis=-1)
+    squares = (squares + added * sum((size * (end - mean)) ** 2 for end in ends)) / rest
+    # With the added ones the effective number is weight / size. Rounding must not take a whole one away.
+    freedom = np.floor(weight / size - 1 + 1e-9).astype(np.int64)
+    quantile = np.vectorize(student_quantile, otypes=[np.float64])(freedom)
+    reach = quantile * np.sqrt(squares) / weight
     return np.maximum(mean - reach, ends[0]), np.minimum(mean + reach, ends[1])
 
 

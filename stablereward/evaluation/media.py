@@ -8,8 +8,8 @@ texts; the images stay where they are.
 from collections.abc import Iterable
 from pathlib import Path
 
-from stablereward.data.images import frames
 from stablereward.errors import DataError
+from stablereward.images import frames
 
 UNBALANCED = (
     "position is not balanced: the responses are pictures, and showing them in another order swaps their "

@@ -34,6 +34,8 @@ TOGETHER = (0.0, 0.5, 0.9)
 GAPS = (0.0, 0.01, 0.05, 0.2)
 CLUSTER_SIZES = (1, 2, 3, 4, 5, 7)
 """Pairs of a question, in turn: 3.7 on average, as in MM-RLHF-RewardBench."""
+LARGE_QUESTIONS = ((0.1,), (0.2,), (0.5,), (0.9,), (0.25, 0.25), (0.2, 0.2, 0.2), (0.1,) * 5)
+"""Shares of all pairs that the large questions have; each other pair is a question of its own."""
 
 _ROUNDING = 1e-9
 
@@ -144,18 +146,38 @@ def _two_judges_both_orders(rng: Generator, repetitions: int, n: int, p: float) 
 
 
 def _clustered(rng: Generator, repetitions: int, n: int, p: float) -> Cases:
+    yield from _of_questions(rng, repetitions, p, _sizes(n))
+
+
+def _large_questions(rng: Generator, repetitions: int, n: int, p: float) -> Cases:
+    for large in LARGE_QUESTIONS:
+        yield from _of_questions(rng, repetitions, p, _unequal(n, large))
+
+
+def _of_questions(rng: Generator, repetitions: int, p: float, sizes: Sequence[int]) -> Cases:
+    sizes_C = np.array(sizes, dtype=np.float64)
     for share in (*TOGETHER, 1.0):
-        numbers, sizes_C = _questions(rng, repetitions, n, share)
+        numbers = _numbers(rng, repetitions, sizes, share)
         yield _share(_sums((numbers < p).astype(np.float64), sizes_C), p, sizes_C)
 
 
 def _clustered_judges(rng: Generator, repetitions: int, n: int, p: float) -> Cases:
+    yield from _judges_of_questions(rng, repetitions, p, _sizes(n))
+
+
+def _large_questions_judges(rng: Generator, repetitions: int, n: int, p: float) -> Cases:
+    for large in LARGE_QUESTIONS:
+        yield from _judges_of_questions(rng, repetitions, p, _unequal(n, large))
+
+
+def _judges_of_questions(rng: Generator, repetitions: int, p: float, sizes: Sequence[int]) -> Cases:
+    sizes_C = np.array(sizes, dtype=np.float64)
     for gap in GAPS:
         for share in TOGETHER:
-            numbers, sizes_C = _questions(rng, repetitions, n, share)
-            apart, _ = _questions(rng, repetitions, n, share)
-            alike = rng.random((repetitions, len(sizes_C))) < 0.5  # the judges' numbers on a question
-            other = np.where(np.repeat(alike, sizes_C.astype(np.int64), axis=1), numbers, apart)
+            numbers = _numbers(rng, repetitions, sizes, share)
+            apart = _numbers(rng, repetitions, sizes, share)
+            alike = rng.random((repetitions, len(sizes))) < 0.5  # the judges' numbers on a question
+            other = np.where(np.repeat(alike, sizes, axis=1), numbers, apart)
             yield _difference(_sums(_gains(numbers, other, p, gap), sizes_C), gap, sizes_C)
 
 
@@ -176,9 +198,11 @@ KINDS: Mapping[str, Callable[[Generator, int, int, float], Cases]] = {
     "accuracy, both orders": _both_orders,
     "accuracy of several votes": _votes,
     "accuracy, several pairs a question": _clustered,
+    "accuracy, a few large questions": _large_questions,
     "difference, one order": _two_judges,
     "difference, both orders": _two_judges_both_orders,
     "difference, several pairs a question": _clustered_judges,
+    "difference, a few large questions": _large_questions_judges,
     "gain of several votes": _gain,
     SEEDS_KIND: _seeds,
 }
@@ -194,13 +218,22 @@ def _gains(a: Floats, b: Floats, p: float, gap: float) -> Floats:
     return (a < p).astype(np.float64) - (b < p - gap).astype(np.float64)
 
 
-def _questions(rng: Generator, repetitions: int, n: int, share: float) -> tuple[Floats, Floats]:
-    """A number a pair, [R, N], that of its question with chance `share`; and the sizes of questions, [C]."""
+def _sizes(n: int) -> list[int]:
     sizes: list[int] = []
     while sum(sizes) < n:
         sizes.append(min(CLUSTER_SIZES[len(sizes) % len(CLUSTER_SIZES)], n - sum(sizes)))
+    return sizes
+
+
+def _unequal(n: int, large: Sequence[float]) -> list[int]:
+    sizes = [round(share * n) for share in large]
+    return sizes + [1] * (n - sum(sizes))
+
+
+def _numbers(rng: Generator, repetitions: int, sizes: Sequence[int], share: float) -> Floats:
+    """A number a pair, [R, N], that of its question with chance `share`."""
     own = np.repeat(rng.random((repetitions, len(sizes))), sizes, axis=1)
-    return _like(rng, own, share), np.array(sizes, dtype=np.float64)
+    return _like(rng, own, share)
 
 
 def _sums(values_RN: Floats, sizes_C: Floats) -> Floats:

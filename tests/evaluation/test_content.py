@@ -38,19 +38,41 @@ def test_question_responses_and_images_make_the_key_and_nothing_else() -> None:
 
 def test_pairs_share_a_key_where_they_share_question_and_images() -> None:
     pair = replace(PAIRS[0], images=(Path("root/clip 1/1.png"),))
-    for same in (
-        replace(pair, responses=("c", "d", "e"), id="new", category="c", ranks=None),
-        replace(pair, images=(Path("elsewhere/clip 1/1.png"),)),
-    ):
-        assert question_keys([same]) == question_keys([pair])
+    same = replace(pair, responses=("c", "d", "e"), id="new", category="c", ranks=None)
+    assert question_keys([same]) == question_keys([pair])
     for other in (
         replace(pair, question="other"),
         replace(pair, images=(Path("root/clip 2/1.png"),)),
+        replace(pair, images=(Path("elsewhere/clip 1/1.png"),)),
         replace(pair, images=(Image.new("RGB", (2, 2)),)),
     ):
         assert question_keys([other]) != question_keys([pair])
     # Without question and image nobody knows what they are about.
     assert question_keys([replace(PAIRS[0], question=" ")]) == [""]
+
+
+def test_a_question_is_known_by_what_its_image_files_hold(tmp_path: Path) -> None:
+    pairs = []
+    for i in range(8):
+        image = tmp_path / f"sample_{i}" / "images" / "0.png"
+        image.parent.mkdir(parents=True)
+        Image.new("RGB", (4, 4), (i // 2, 0, 0)).save(image)
+        pairs.append(replace(PAIRS[0], images=(image,)))
+    keys = question_keys(pairs)
+    assert keys[::2] == keys[1::2] and len(set(keys)) == 4
+    # The same name with other bytes is another question, whatever was there before.
+    Image.new("RGB", (4, 4), (200, 0, 0)).save(tmp_path / "sample_0/images/0.png", compress_level=0)
+    assert question_keys(pairs[:2])[0] not in keys and question_keys(pairs)[1:] == keys[1:]
+    # A folder is no file and cannot be read.
+    assert question_keys([replace(pairs[0], images=(tmp_path,))]) != question_keys(
+        [replace(pairs[0], images=(tmp_path / "sample_0",))]
+    )
+
+
+def test_images_in_memory_are_known_by_their_pixels_and_shape() -> None:
+    wide, again, high = Image.new("RGB", (4, 2)), Image.new("RGB", (4, 2)), Image.new("RGB", (2, 4))
+    keys = question_keys([replace(PAIRS[0], images=(image,)) for image in (wide, again, high)])
+    assert keys[0] == keys[1] != keys[2]
 
 
 def test_pairs_of_a_real_benchmark_share_46_questions(shared: Callable[[str], Path]) -> None:

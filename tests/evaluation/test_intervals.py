@@ -65,13 +65,17 @@ def test_a_difference_is_a_sample_with_one_value_added_at_either_end() -> None:
 
 
 def test_pairs_of_a_question_by_hand() -> None:
-    # Questions with 3 of 3, 1 of 2 and 0 of 1 right, mean size 2: with the added ones 4 + 4 of 6 + 8.
+    # Questions with 3 of 3, 1 of 2 and 0 of 1 right. Their effective size is 14 / 6 and number 36 / 14: with
+    # the added ones 4 + 14/3 of 6 + 28/3, or 46/3, and 36/14 + 4 = 6.57 questions, 5 degrees of freedom.
     values, names = np.array([1.0, 1, 1, 1, 0, 0]), ["a", "a", "a", "b", "b", ""]
-    mean = 8 / 14
+    mean, of = 13 / 23, 46 / 3
     squares = (
-        (3 - 3 * mean) ** 2 + (1 - 2 * mean) ** 2 + mean**2 + 2 * (2 * mean) ** 2 + 2 * (2 - 2 * mean) ** 2
+        (3 - 3 * mean) ** 2 / (1 - 3 / of)
+        + (1 - 2 * mean) ** 2 / (1 - 2 / of)
+        + mean**2 / (1 - 1 / of)
+        + 2 * (7 / 3) ** 2 * (mean**2 + (1 - mean) ** 2) / (1 - 7 / 3 / of)
     )
-    reach = student_quantile(6) * math.sqrt(squares * 7 / 6) / 14
+    reach = student_quantile(5) * math.sqrt(squares) / of
     low, high = share_interval(values, names)
     assert (low, high) == pytest.approx((max(mean - reach, 0), min(mean + reach, 1)))
     assert (low, high) == share_interval(values[::-1], names[::-1])
@@ -88,6 +92,23 @@ def test_all_right_is_not_certain_and_no_difference_is_not_none() -> None:
 
 def test_20_of_20_right_is_80_to_100_percent() -> None:
     assert share_interval(np.ones(20), alone(20)) == pytest.approx((0.797, 1.0), abs=1e-3)
+
+
+@pytest.mark.parametrize(("size", "questions"), [(1, 20), (3, 7), (4, 46)])
+def test_questions_of_one_size_are_a_sample(size: int, questions: int) -> None:
+    right = [i % 3 / 2 for i in range(questions)]
+    names = [str(i) for i in range(questions) for _ in range(size)]
+    low, high = share_interval(np.repeat(right, size), names)
+    assert (low, high) == pytest.approx(plain([*right, 0, 0, 1, 1]))
+
+
+def test_a_question_with_half_of_the_pairs_widens_the_interval() -> None:
+    """100 of its pairs and 100 alone: 4 questions in effect, whose interval is hardly one."""
+    values = np.array([1.0] * 100 + [0.0, 1.0] * 50)
+    low, high = share_interval(values, ["large"] * 100 + [""] * 100)
+    assert low < 0.35 and high == 1.0
+    few_low, _ = share_interval(np.array([1.0] * 10 + [0.0, 1.0] * 50), ["large"] * 10 + [""] * 100)
+    assert few_low > 0.4
 
 
 def test_one_question_alone_says_next_to_nothing() -> None:

@@ -54,6 +54,8 @@ def test_without_names_the_authors_rule_and_map_count(rows: Path) -> None:
 def test_unknown_names_are_refused_with_the_nearest(rows: Path) -> None:
     with pytest.raises(ConfigError, match="no benchmark 'VL-RewardBnch'; did you mean vl_rewardbench"):
         score_file(rows, "VL-RewardBnch")
+    with pytest.raises(ConfigError, match=r"no benchmark 'q' \("):
+        score_file(rows, "q")
     with pytest.raises(ConfigError, match="no rule 'oficial'; did you mean official"):
         score_file(rows, "vl_rewardbench", "oficial")
     with pytest.raises(ConfigError, match="no category map 'r1'; did you mean r1_reward"):

@@ -13,7 +13,9 @@ PAGE = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
 @pytest.mark.parametrize("n", [20, 50, 200])
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != SEEDS_KIND])
 def test_no_interval_over_pairs_covers_less_than_93_percent(kind: str, n: int) -> None:
-    assert measured(kind, n, accuracies=(0.5, 0.95, 0.99), repetitions=4000).lowest >= 0.93
+    # Seven times as many cases as others have.
+    repetitions = 1000 if kind == "difference, a few large questions" else 4000
+    assert measured(kind, n, accuracies=(0.5, 0.95, 0.99), repetitions=repetitions).lowest >= 0.93
 
 
 @pytest.mark.parametrize("n", [3, 5, 10])

@@ -9,13 +9,12 @@ import pkgutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 from typing import Generic, Protocol, TypeVar
 
-from stablereward.errors import ConfigError, DataError
+from stablereward.errors import ConfigError, DataError, did_you_mean
 from stablereward.evaluation.media import UNBALANCED
 from stablereward.evaluation.records import Judged, is_own
 from stablereward.evaluation.rules import stablereward
@@ -157,10 +156,8 @@ def find(name: str) -> AnyBenchmark:
     """
     known = {_plain(module): module for module in names()}
     if _plain(name) not in known:
-        nearest = get_close_matches(_plain(name), known, n=1, cutoff=0.0)[0]
-        raise ConfigError(
-            f"there is no benchmark {name!r}; did you mean {known[nearest]}? ({', '.join(names())})"
-        )
+        hint = did_you_mean(name.lower(), names())
+        raise ConfigError(f"there is no benchmark {name!r}{hint} ({', '.join(names())})")
     benchmark: AnyBenchmark = import_module(f"{__name__}.{known[_plain(name)]}").BENCHMARK
     return benchmark
 
@@ -177,10 +174,8 @@ def named(kind: str, name: str | None, choices: Mapping[str, N], benchmark: str)
     """The choice of that name, or the first. Raises `ConfigError` with the nearest name."""
     name = next(iter(choices)) if name is None else name
     if name not in choices:
-        nearest = get_close_matches(name, choices, n=1, cutoff=0.0)[0]
-        raise ConfigError(
-            f"{benchmark} has no {kind} {name!r}; did you mean {nearest}? ({', '.join(choices)})"
-        )
+        hint = did_you_mean(name, choices)
+        raise ConfigError(f"{benchmark} has no {kind} {name!r}{hint} ({', '.join(choices)})")
     return name, choices[name]
 
 
