@@ -20,7 +20,7 @@ def parsed(path: Path) -> ast.Module:
 
 
 def name_of(path: Path) -> str:
-    """`stablereward/data/images.py` is the module `stablereward.data.images`."""
+    """`stablereward/images.py` is the module `stablereward.images`."""
     parts = path.relative_to(ROOT).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 

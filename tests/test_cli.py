@@ -18,8 +18,8 @@ from report.sample import write_run
 from stablereward import __version__
 from stablereward.cli import main
 from stablereward.cli.outcome import show_outcome
-from stablereward.cli.recipes import described
 from stablereward.recipes import toy_base
+from stablereward.recipes.found import described
 
 ASK = ("judge", "--question", "What is it?", "--response", "a cat", "--response", "a dog")
 
@@ -131,6 +131,9 @@ def test_a_typo_gets_the_nearest_name(command: Command, tmp_path: Path) -> None:
         (["judge", "--preferences", "rows.jsonl", "--response", "a"], "a file has its own"),
         ([*ASK, "--server", "http://127.0.0.1:1/v1"], "needs --server-model"),
         ([*ASK, "--server", "localhost", "--server-model", "m"], "it must be like http://"),
+        ([*ASK, "--model", "toy", "--image", ""], "--image is empty"),
+        ([*ASK, "--model", "toy", "--question", "caf\udce9"], "--question is not UTF-8 text"),
+        ([*ASK, "--model", "toy", "--response", "caf\udce9"], "--response is not UTF-8 text"),
         (
             [*ASK, "--server", "http://x/v1", "--server-model", "m", "--api-key-env", "UNSET"],
             "UNSET is not set",

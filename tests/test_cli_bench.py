@@ -10,7 +10,7 @@ from PIL import Image
 from test_cli import ASK, Command, Serve, one_line
 
 from stablereward.evaluation.media import UNBALANCED
-from tests.policies.test_reward_model import make
+from tests.policies.test_classifier import make
 
 command = test_cli.command
 serve = test_cli.serve

@@ -50,7 +50,7 @@ def test_coverage_is_a_table_of_pairs_and_one_of_seeds(command: Command) -> None
     code, out, errors = command("lab", "coverage", "--repetitions", 100)
     assert (code, errors) == (0, "")
     pairs, seeds = out.split("\n\n")
-    assert "| 20 pairs |" in pairs and "500 pairs" in pairs and len(pairs.splitlines()) == 10
+    assert "| 20 pairs |" in pairs and "500 pairs" in pairs and len(pairs.splitlines()) == 12
     assert "mean over seeds" in seeds and " %" in seeds
 
 

@@ -14,7 +14,7 @@ from stablereward.cli import main
 from stablereward.config import dump
 from stablereward.recipes import r1_reward
 from stablereward.report.report import write_report
-from stablereward.training.machine import keep_machine
+from stablereward.runs.machine import keep_machine
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -77,4 +77,4 @@ def test_the_command_on_a_page_takes_the_settings_of_its_run(command: Command, t
     assert words[:3] == ["stablereward", "train", "r1_reward"]
     at = {"config.yaml": tmp_path / "config.yaml"}
     code, out, _ = command(*(at.get(word, word) for word in words[1:]), "--dry-run")
-    assert code == 0 and "seed: 7\n" in out and f"output: runs/{tmp_path.name}-again\n" in out
+    assert code == 0 and "seed: 7 " in out and f"output: runs/{tmp_path.name}-again\n" in out

@@ -110,6 +110,15 @@ def test_a_folder_with_a_config_alone_is_planned(capsys: pytest.CaptureFixture[s
     assert code == 0 and "prompts of 1024 tokens, 3072 image patches" in out and "no tokenizer" in out
 
 
+def test_a_reward_model_is_planned_with_the_remedies_that_it_has() -> None:
+    planner = Planner("base_reward", None, TOY[3::2], gpu=1)
+    planner.device = Device("a GPU", 1, gpu=True)
+    changes = [change for change, _ in remedies(planner, planner.plan())]
+    assert changes[0] == "--set hardware.gradient_checkpointing=true"
+    assert any("reward.token_budget" in change for change in changes)
+    assert any("lora.rank" in change for change in changes)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

@@ -251,7 +251,7 @@ def _curves(rows: Sequence[Row], confident: bool, seed: int) -> "Curves":
 @contextmanager
 def _progress(title: str, total: int) -> Iterator[Callable[[int], None]]:
     """A bar with time left on a terminal; in a log, a line now and then."""
-    from stablereward.training.progress import bar, console, say
+    from stablereward.runs.progress import bar, console, say
 
     began = time.monotonic()
     marks: list[tuple[float, int]] = []

@@ -53,7 +53,7 @@ class ServerChoice:
 def chosen_judge(
     model: str | None, device: str | None, server: ServerChoice, sampling: "Sampling"
 ) -> "PreferenceJudge":
-    """A scalar judge where the model is a sequence classifier, otherwise one that writes."""
+    """A scalar judge where the model has a score head, otherwise one that writes."""
     # Not through the class Judge, which imports torch, for a server needs none.
     from stablereward.judges.generative import Generative
 
@@ -63,12 +63,12 @@ def chosen_judge(
         engine = server.engine()
         return Awaited(Generative(engine=engine, sampling=sampling), engine)
     from stablereward.judges.scalar import Scalar
-    from stablereward.policies.reward_model import RewardModel, is_reward_model
+    from stablereward.policies.scalar import is_reward_model, load_scorer
 
     if is_reward_model(model):
-        return Scalar(model=RewardModel.load(model, device=device))
+        return Scalar(model=load_scorer(model, device=device))
     from stablereward.engines.hf import load_engine
-    from stablereward.training.progress import say
+    from stablereward.runs.progress import say
 
     loaded = load_engine(model, device=device)
     if notes := loaded.policy.notes():
@@ -94,7 +94,7 @@ class Awaited:
         self, preferences: Sequence[Preference], *, votes: int = 1, both_orders: bool = False
     ) -> list[tuple["Opinion", ...]]:
         """See `PreferenceJudge.opinions`."""
-        from stablereward.training.progress import say
+        from stablereward.runs.progress import say
 
         asked = self.judge.opinions(preferences, votes=votes, both_orders=both_orders)
         began, task = time.monotonic(), asyncio.ensure_future(asked)

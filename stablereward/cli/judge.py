@@ -108,10 +108,15 @@ def _show(preference: Preference, vote: Vote, in_json: bool) -> None:
 def _question(question: str, responses: list[str], images: list[str]) -> Preference:
     """The one question of the command line. What can be refused is refused before a model is loaded."""
     from stablereward.data.formats.fields import sources
-    from stablereward.data.images import load_image
+    from stablereward.images import load_image
 
     if len(responses) < 2:
         raise ConfigError(f"{len(responses)} response(s) to compare; give --response two or more times")
+    for name, text in (("--question", question), *(("--response", response) for response in responses)):
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise ConfigError(f"{name} is not UTF-8 text; repair it, or give it in a file (--preferences)")
+    if "" in images:
+        raise ConfigError("--image is empty; give the path of an image (is a variable not set?)")
     shown = (load_image(source, "--image") for source in sources(images, "--image", Path()))
     return Preference(question=question, responses=tuple(responses), images=tuple(shown))
 
@@ -141,7 +146,7 @@ def _batches(preferences: Iterator[Preference]) -> Iterator[list[Preference]]:
 def _verdicts(
     asked: Iterable[list[Preference]], judge: "PreferenceJudge", votes: int, both_orders: bool
 ) -> Iterator[tuple[Preference, Vote]]:
-    from stablereward.judges.blocking import blocking
+    from stablereward.blocking import blocking
     from stablereward.judges.voting import vote
 
     for batch in asked:
@@ -154,7 +159,7 @@ def _say_what_toy_sees(preference: Preference) -> None:
     from PIL.Image import Image
 
     from stablereward.data.toy.scenes import SIDE_PIXELS as SIDE
-    from stablereward.training.progress import say
+    from stablereward.runs.progress import say
 
     if not any(isinstance(image, Image) and image.size == (SIDE, SIDE) for image in preference.images):
         say(
@@ -165,7 +170,7 @@ def _say_what_toy_sees(preference: Preference) -> None:
 
 def _show_all(verdicts: Iterable[tuple[Preference, Vote]], name: str, total: int | None) -> None:
     """One line of JSON a question on stdout; progress and a summary on stderr."""
-    from stablereward.training.progress import console
+    from stablereward.runs.progress import console
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # On a terminal the lines themselves show the progress, and redirected they would land on stderr.

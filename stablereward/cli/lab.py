@@ -1,13 +1,73 @@
-"""`stablereward lab`: experiments on the method itself, on the toy world."""
+"""`stablereward lab`: the evidence of recipes, and experiments on the method itself."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from stablereward.errors import ConfigError, TrainingError
+from stablereward.recipes.found import load
 
-lab = typer.Typer(no_args_is_help=True, help="Experiments on the method itself: minutes on CPU cores.")
+
+class _Lab(TyperGroup):
+    """Any recipe's name is a command: its experiment."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        found = super().get_command(ctx, cmd_name)
+        if found is not None or cmd_name.startswith("-"):
+            return found
+        one = typer.Typer(add_completion=False)
+        one.command()(_experiment(load(cmd_name).__name__))
+        return typer.main.get_command(one)
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [*super().list_commands(ctx)]
+
+
+lab = typer.Typer(
+    cls=_Lab,
+    no_args_is_help=True,
+    help="Put a recipe's claims to the test (`stablereward lab NAME`), or experiment on the method itself.",
+)
+
+
+def _experiment(module: str) -> Any:
+    def experiment(
+        seeds: Annotated[int, typer.Option(min=1, max=31, help="How many seeds.")] = 5,
+        arms: Annotated[str, typer.Option(metavar="A,B", help="Some of the arms; default: all.")] = "",
+        output: Annotated[Path, typer.Option(help="Runs that are there are not made again.")] = Path(
+            "runs/lab"
+        ),
+        evidence: Annotated[Path, typer.Option(help="Where the evidence is written.")] = Path("evidence"),
+        docs: Annotated[Path, typer.Option(help="Where the recipe's page is written.")] = Path(
+            "docs/recipes"
+        ),
+        jobs: Annotated[
+            int | None, typer.Option(min=1, help="Runs at once, each on one core. Default: the cores.")
+        ] = None,
+    ) -> None:
+        """Run every arm of a recipe from every seed, test its claims and write evidence and page."""
+        from stablereward.lab.recipe import put_to_the_test
+
+        written = put_to_the_test(
+            module,
+            seeds=seeds,
+            arms=_names(arms),
+            output=output,
+            evidence=evidence,
+            docs=docs,
+            processes=jobs,
+        )
+        print(written.summary)
+        print(f"evidence: {written.evidence}\npage: {written.page}")
+        if written.failed:
+            raise TrainingError(
+                f"{len(written.failed)} runs failed, the first in {written.failed[0]}; read its log.txt and "
+                "give the same command again"
+            )
+
+    return experiment
 
 
 @lab.command()
@@ -55,7 +115,7 @@ def filter_(
     from stablereward.lab.filter_share import RULES, crossing
     from stablereward.lab.page import filter_page
     from stablereward.lab.pictures import filter_chart, standalone
-    from stablereward.training.run_folder import write_atomic
+    from stablereward.runs.files import write_atomic
 
     if output.suffix.lower() not in (".svg", ".html"):
         raise ConfigError(f"{output}: give a file that ends in .svg or .html")

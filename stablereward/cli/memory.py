@@ -6,7 +6,7 @@ from transformers import Qwen2_5_VLConfig, Qwen2Config
 
 from stablereward.policies.published import SIZES, VISION, Size
 from stablereward.training.planning import Drawing, Length, Shapes, Update, Work, needs
-from stablereward.training.rl import RLConfig
+from stablereward.training.policy_gradient import RLConfig
 
 PROMPT, COMPLETION = 1024, 1024
 """Tokens; where the model sees, three quarters of a prompt are of an image, each of four patches."""

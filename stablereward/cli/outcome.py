@@ -1,6 +1,7 @@
 """What a finished run has to say: its results, where its time went, its files."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console, Group
@@ -9,6 +10,7 @@ from rich.text import Text
 
 from stablereward.report.files import objects
 from stablereward.report.quantities import is_number
+from stablereward.runs import figures
 
 
 def show_outcome(folder: Path) -> None:
@@ -17,6 +19,8 @@ def show_outcome(folder: Path) -> None:
     parts: list[Table | Text] = []
     if (folder / "results.json").exists():
         parts += [_results(folder / "results.json"), Text()]
+    if measured := figures.read(folder):
+        parts += [_figures(measured), Text()]
     if (folder / "timings.jsonl").exists():
         parts += [_stages(folder / "timings.jsonl"), Text()]
     console.print(Group(*parts))
@@ -42,6 +46,17 @@ def _results(path: Path) -> Table:
             f"{low:.1%}–{high:.1%}",
             *(_percent(share) for share in shares),
         )
+    return table
+
+
+def _figures(measured: Sequence[figures.Figure]) -> Table:
+    table = Table("figure", box=None, pad_edge=False)
+    table.add_column("value", justify="right")
+    table.add_column("95 % interval", justify="right")
+    table.add_column("")
+    for one in measured:
+        ends = "" if one.low is None or one.high is None else f"{one.low:.4g} to {one.high:.4g}"
+        table.add_row(one.name, f"{one.value:.4g}", ends, one.about)
     return table
 
 

@@ -1,6 +1,7 @@
 """`stablereward doctor --plan`: whether a run fits before it starts, and what to change where it does not."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 
 from stablereward.cli.devices import GIB, ROOM, Device, device_of
-from stablereward.cli.recipes import load
 from stablereward.config import resolve
 from stablereward.errors import ConfigError, StableRewardError
+from stablereward.recipes.found import load
 from stablereward.training.outline import read_config
 from stablereward.training.planning import Length, Needs, Shapes, longest, needs, without_weights
 
@@ -53,7 +54,7 @@ class Planner:
         self.model = str(resolved.model)
         folder, self.config = read_config(resolved.model)
         self.shapes = Shapes(self.config)
-        self.prompt, self.source = _prompt(resolved, folder, self.config)
+        self.prompt, self.source = _prompt(self.module, resolved, folder, self.config)
         if gpu is None:
             self.device = device_of(resolved.hardware.device)
         else:
@@ -72,6 +73,10 @@ class Planner:
 def show_plan(recipe: str, config: Path | None, settings: Sequence[str], gpu: float | None) -> None:
     """Prints what every stage needs. Raises StableRewardError where one does not fit."""
     console = Console(highlight=False, markup=False, soft_wrap=True)
+    module = load(recipe)
+    if hasattr(module, "plan"):  # there is no language model in it, and it says itself what it needs
+        console.print(f"{recipe}: {module.plan(resolve(module.Config, config, settings))}")
+        return
     planner = Planner(recipe, config, settings, gpu)
     plan, device = planner.plan(), planner.device
     images = f", {planner.prompt.patches} image patches among them" if planner.prompt.patches else ""
@@ -101,7 +106,7 @@ def warning(recipe: str, config: Any) -> str | None:
         return None
     try:
         folder, model = read_config(config.model)
-        prompt, _ = _prompt(config, folder, model)
+        prompt, _ = _prompt(module, config, folder, model)
         device = device_of(config.hardware.device)
         shapes = Shapes(model)
         plan = Plan(tuple(needs(shapes, work, prompt, gpu=device.gpu) for work in module.works(config)))
@@ -151,29 +156,42 @@ def _names(changes: Sequence[str]) -> set[str]:
 def _candidates(config: Any) -> Iterator[list[str]]:
     if not config.hardware.gradient_checkpointing:
         yield ["hardware.gradient_checkpointing=true"]
-    parts = {"rl": config.rl.token_budget, "cold_start": config.cold_start.token_budget}
+    named = {field.name: getattr(config, field.name) for field in fields(config)}
+    parts = {name: part.token_budget for name, part in named.items() if hasattr(part, "token_budget")}
     for budget in BUDGETS:
         smaller = [f"{name}.token_budget={budget}" for name, now in parts.items() if budget < now]
         if smaller:
             yield smaller
-    if config.lora is None:
+    if named.get("lora", ()) is None:
         yield ["lora.rank=16"]
 
 
-def _prompt(config: Any, folder: Path, model: Any) -> tuple[Length, str]:
-    """The longest prompt of the run's data, or an assumed one, and where it is from."""
+def _prompt(recipe: Any, config: Any, folder: Path, model: Any) -> tuple[Length, str]:
+    """The longest prompt of the run's data, or an assumed one, and where it is from.
+
+    A recipe that is not about preferences says with `prompts` what it shows, none where nothing is named; one
+    that shows a preference in another way than R1-Reward says so with `asked`.
+    """
     from stablereward.data.prompts import r1_reward
     from stablereward.recipes.context import Context
     from stablereward.recipes.sources import first
 
-    data = config.data
     if not (folder / "tokenizer_config.json").exists():
         return _assumed(model), "assumed: the model's folder has no tokenizer"
+    policy = without_weights(folder, model)
+    if hasattr(recipe, "prompts"):
+        prompts = recipe.prompts(config)[:LOOKED_AT]
+        if not prompts:
+            return _assumed(model), "assumed: no data is named"
+        return longest(policy, prompts), f"the longest of the first {len(prompts)}"
+    data = config.data
     if data.toy is None and data.train is None:
         return _assumed(model), "assumed: no data is named"
     policy = without_weights(folder, model)
-    shown = first(data, LOOKED_AT, config.seed, Context(policy, config.rl.max_completion_length).faults)
-    prompts = [r1_reward(preference) for preference in shown]
+    ask, look = getattr(recipe, "asked", r1_reward), None
+    if ask is r1_reward:
+        look = Context(policy, config.rl.max_completion_length).faults
+    prompts = [ask(preference) for preference in first(data, LOOKED_AT, config.seed, look)]
     return longest(policy, prompts), f"the longest of the first {len(prompts)}"
 
 

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from stablereward.cli.outcome import show_outcome
-from stablereward.cli.recipes import load
 from stablereward.config import dump_with_ranges, resolve
 from stablereward.errors import ConfigError
-from stablereward.training.progress import say
+from stablereward.recipes.found import load
+from stablereward.runs.progress import say
 
 
 def train(

@@ -11,8 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from stablereward.rewards.rule_referee import leads_to
-from stablereward.training.rl import Observed
-from stablereward.training.run_folder import write_atomic
+from stablereward.runs.files import write_atomic
+from stablereward.training.policy_gradient import Observed
 from stablereward.types import Row
 
 FILE = "outcome.json"
@@ -113,8 +113,8 @@ class Watch:
         self.log_ratio: float | None = None
 
     def __call__(self, seen: Observed) -> None:
-        self.advantage = _largest(self.advantage, seen.share.advantages_BT, seen.mask_BT)
-        self.log_ratio = _largest(self.log_ratio, seen.logprobs_BT - seen.old_logprobs_BT, seen.mask_BT)
+        self.advantage = _largest(self.advantage, seen.share.advantages_BT, seen.share.mask_BT)
+        self.log_ratio = _largest(self.log_ratio, seen.logprobs_BT - seen.old_logprobs_BT, seen.share.mask_BT)
 
 
 def _largest(known: float | None, values_BT: Tensor, mask_BT: Tensor) -> float | None:
@@ -132,7 +132,7 @@ def course(updates: Sequence[Mapping[str, float]], watch: Watch) -> Course:
         return reduce(finite) if finite else None
 
     tenth = max(1, len(updates) // 10)
-    lengths = [row["completions/mean_length"] for row in updates if "completions/mean_length" in row]
+    lengths = [row["completions/length"] for row in updates if "completions/length" in row]
     return Course(
         updates=len(updates),
         skipped=round(sum(row.get("update/skipped", 0.0) for row in updates)),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from stablereward.lab.filter_share import BATCH, RULES, crossing, measured
 from stablereward.lab.study import Noisy, Study
-from stablereward.report.axes import Frame, across, path_of, plot, ticks
+from stablereward.report.axes import HEIGHT, LEFT, WIDTH, Frame, across, path_of, plot, ticks
 from stablereward.report.charts import Series, line_chart
 from stablereward.report.markup import Html, el, join
 from stablereward.report.quantities import number, percent
@@ -17,8 +17,10 @@ _STANDALONE = """
 svg { font: 11px system-ui, sans-serif; background: #fff; } text { fill: #62666f; }
 path { fill: none; stroke: var(--c); } circle { fill: var(--c); } .line { stroke-width: 1.5; }
 .grid { stroke: #e4e4df; } .end { text-anchor: end; } .mid { text-anchor: middle; }
-.c0 { --c: #0c8577; } .c1 { --c: #2f55c4; } .c2 { --c: #a8378f; }
+.c0 { --c: #0c8577; } .c1 { --c: #2f55c4; } .c2 { --c: #a8378f; } .c3 { --c: #d0680a; }
+.c4 { --c: #6a4bcf; } .c5 { --c: #5b8a00; } .c6 { --c: #b03a2e; } .c7 { --c: #4d6b80; }
 """
+_KEY_HEIGHT = 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +156,19 @@ def _key(frame: Frame, place: int, name: str) -> tuple[Html, Html]:
     )
 
 
-def standalone(chart: Html) -> str:
-    """A chart as an SVG file of its own."""
+def standalone(chart: Html, keys: Sequence[tuple[str, int]] = ()) -> str:
+    """A chart as an SVG file of its own; `keys` are names and colours of its lines, listed below it."""
     head, _, rest = chart.partition(">")
     opened = head.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
-    return f"{opened}><style>{_STANDALONE}</style>{rest}\n"
+    height = HEIGHT + _KEY_HEIGHT * len(keys)
+    opened = opened.replace(f"0 0 {WIDTH} {HEIGHT}", f"0 0 {WIDTH} {height}")
+    listed = join(
+        el(
+            "g",
+            el("circle", cx=LEFT + 4, cy=HEIGHT + _KEY_HEIGHT * place + 4, r=4),
+            el("text", name, x=LEFT + 14, y=HEIGHT + _KEY_HEIGHT * place + 8),
+            cls=f"c{colour}",
+        )
+        for place, (name, colour) in enumerate(keys)
+    )
+    return f"{opened}><style>{_STANDALONE}</style>{rest.removesuffix('</svg>')}{listed}</svg>\n"

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from stablereward.training.optim import OptimConfig
-from stablereward.training.rl import RLConfig
+from stablereward.training.policy_gradient import RLConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

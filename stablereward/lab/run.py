@@ -25,8 +25,10 @@ from stablereward.lab.noise import Flipped
 from stablereward.lab.outcome import Outcome, Watch
 from stablereward.lab.start import Start, in_order_of
 from stablereward.lock import held
+from stablereward.policies.parts import part_of
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.value_head import add_value_head
+from stablereward.recipes.completions import completion_collector
 from stablereward.recipes.stages import load_policy
 from stablereward.rewards.accuracy import accuracy_reward
 from stablereward.rewards.compose import r1_reward
@@ -34,12 +36,11 @@ from stablereward.rewards.consistency import consistency_reward
 from stablereward.rewards.format import format_reward
 from stablereward.rewards.reward import RewardFunction
 from stablereward.rewards.rule_referee import rule_referee
-from stablereward.training.collect import Collector
+from stablereward.runs.folder import RunFolder
 from stablereward.training.fit import Update
+from stablereward.training.learner import Learner, train
+from stablereward.training.policy_gradient import Observed, policy_loss
 from stablereward.training.recorder import Recorder
-from stablereward.training.rl import Observed, rl_loss
-from stablereward.training.run_folder import RunFolder
-from stablereward.training.stage import train
 
 
 def perform(start: Start, folder: Path, job: Job) -> Outcome:
@@ -87,9 +88,10 @@ def _train(
     objective, rl, parent = ARMS[job.arm](), job.regime.rl, os.getppid()
     if objective.critic:
         add_value_head(policy, job.seed)
-    collector = Collector(policy, HFEngine(policy), reward(job), objective, rl)
+    collected = completion_collector(policy, HFEngine(policy), reward(job), objective, rl)
+    family = collected.family
     prompts = [prompt_of(one) for one in in_order_of(job.seed, start.prompts(job.regime))]
-    recorder = Recorder(run, "rl")
+    recorder = Recorder(run, "rl", family.describe)
     updates: list[Mapping[str, float]] = []
 
     def observe(seen: Observed) -> None:
@@ -97,32 +99,27 @@ def _train(
         recorder.observe(seen)
 
     def figures(update: Update) -> Mapping[str, float]:
-        assert collector.last is not None
-        updates.append({**update.metrics, **collector.last.metrics})
+        assert collected.last is not None
+        updates.append({**update.metrics, **collected.last.metrics})
         if os.getppid() != parent:
             sys.exit("the lab that began this run is gone")
-        return {**collector.last.metrics, **recorder.record(update.number, collector.last)}
+        return {**collected.last.metrics, **recorder.record(update.number, collected.last)}
 
+    learner = Learner(
+        name="policy",
+        module=policy,
+        batches=lambda first: collected.batches(prompts, job.seed, first),
+        loss=lambda share: policy_loss(
+            family.score, objective, share, value_coefficient=rl.value_coefficient, observe=observe
+        ),
+        num_updates=rl.num_updates,
+        optim=rl.optim,
+        critic=policy.value_head,
+        part_of=part_of,
+        figures=figures,
+    )
     try:
-        train(
-            run,
-            "rl",
-            policy,
-            lambda first: collector.batches(prompts, job.seed, first),
-            lambda share: rl_loss(
-                policy,
-                objective,
-                share,
-                rl.temperature,
-                value_coefficient=rl.value_coefficient,
-                observe=observe,
-            ),
-            num_updates=rl.num_updates,
-            optim=rl.optim,
-            save_every=rl.num_updates,
-            figures=figures,
-            whole=rl.updates_per_collection,
-        )
+        train(run, "rl", learner, save_every=rl.num_updates, whole=rl.updates_per_collection)
     except TrainingError as error:
         return updates, str(error)
     finally:

@@ -14,8 +14,8 @@ from stablereward.lab import outcome
 from stablereward.lab.jobs import Job, is_current
 from stablereward.lab.outcome import Outcome
 from stablereward.lock import held
-from stablereward.training.progress import say
-from stablereward.training.run_folder import write_atomic, writing
+from stablereward.runs.files import write_atomic, writing
+from stablereward.runs.progress import say
 
 LOG = "log.txt"
 _POLL = 0.1

@@ -25,8 +25,8 @@ from stablereward.lab.start import Setup, Start
 from stablereward.lab.study import CALM, Study
 from stablereward.lab.tables import to_json, to_markdown
 from stablereward.lock import held
-from stablereward.training.progress import say
-from stablereward.training.run_folder import write_atomic
+from stablereward.runs.files import write_atomic
+from stablereward.runs.progress import say
 
 RESULTS = "stability-results"
 

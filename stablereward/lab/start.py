@@ -36,7 +36,8 @@ from stablereward.recipes.stages import (
     reinforce,
     stage,
 )
-from stablereward.training.run_folder import RunFolder, read_jsonl, to_jsonl, write_atomic
+from stablereward.runs.files import to_jsonl, write_atomic
+from stablereward.runs.folder import RunFolder, read_jsonl
 from stablereward.types import Failure, Preference, Row
 
 EASY_TRIES = 8

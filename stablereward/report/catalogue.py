@@ -47,11 +47,34 @@ FIRST = (
         "Reward", "Mean reward of all completions.", ("reward/mean",), "", "not rising: look at its parts."
     ),
     Curve(
+        "Success",
+        "Episodes that succeed.",
+        ("evaluation/success", "episodes/success"),
+        "%",
+        "below where it began for long: the critics are wrong about what the base does.",
+        names=("measured", "with noise"),
+    ),
+    Curve(
         "Result reward",
         "How often the choice is right, in training.",
         ("reward/result",),
         "",
         "about 0.5 is chance; rising here and not on held-out pairs is memorising.",
+    ),
+    Curve(
+        "Pairs in order",
+        "How often the better response scores higher, in training.",
+        ("pairs/accuracy",),
+        "%",
+        "far above the held-out figure: the pairs are learnt by heart.",
+        CHANCE,
+    ),
+    Curve(
+        "Lead of the better response",
+        "Mean difference of the scores of a pair.",
+        ("pairs/margin",),
+        "",
+        "rising while the pairs in order do not: train for less long.",
     ),
     Curve(
         "Looks at the image",
@@ -78,7 +101,7 @@ FIRST = (
     Curve(
         "Length",
         "Mean length of a completion.",
-        ("completions/mean_length",),
+        ("completions/length",),
         "tokens",
         "at the limit: longer, not better. A few tokens: it has stopped reasoning.",
     ),
@@ -233,6 +256,31 @@ GROUPS = {
             "above a fifth: the critic's steps are too long.",
         ),
     ),
+    "Episodes": (
+        Curve("Reward of an episode", "Of the newest fifty.", ("episodes/reward",)),
+        Curve(
+            "Length of an episode",
+            "Of the newest fifty.",
+            ("episodes/steps",),
+            "steps",
+            "at the limit: none succeeds.",
+        ),
+        Curve(
+            "Values",
+            "What actions are worth, said and aimed at.",
+            ("critic/value", "critic/target"),
+            "",
+            "above what an episode can earn: the critics deceive themselves.",
+            names=("said", "aimed at"),
+        ),
+        Curve(
+            "Residual",
+            "Mean size of what is added to the base.",
+            ("residual/size",),
+            "",
+            "at its bound: a larger one is wanted, or the critics mislead it.",
+        ),
+    ),
     "The optimiser": (
         Curve(
             "Gradient norm",
@@ -245,10 +293,16 @@ GROUPS = {
         Curve(
             "Gradient norm by part",
             "Of the parts of the model.",
-            ("grad_norm/vision", "grad_norm/projector", "grad_norm/language", "grad_norm/value"),
+            (
+                "grad_norm/vision",
+                "grad_norm/projector",
+                "grad_norm/language",
+                "grad_norm/value",
+                "grad_norm/head",
+            ),
             "",
             "one part far above the others: it alone is trained, and the clip slows the rest.",
-            names=("vision", "projector", "language", "value"),
+            names=("vision", "projector", "language", "value", "head"),
             bends=True,
         ),
         Curve("Learning rate", "Of the schedule.", ("learning_rate",)),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from io import BytesIO
 from itertools import product
 
-from stablereward.data.images import load_image
 from stablereward.errors import DataError
+from stablereward.images import load_image
 from stablereward.report.markup import Html, el
 from stablereward.report.media import MAX_SHOWN, PHOTOGRAPH, TINY
 from stablereward.report.quantities import percent, plural

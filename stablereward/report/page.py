@@ -13,6 +13,7 @@ from stablereward.report.distributions import distributions_section
 from stablereward.report.events import events_section
 from stablereward.report.examples import examples_section
 from stablereward.report.markup import Html, el, html, join
+from stablereward.report.measured import measured_section, measured_verdict
 from stablereward.report.mistakes import mistakes_section
 from stablereward.report.quantities import duration, is_number, percent, plural
 from stablereward.report.reproduce import reproduce_section
@@ -27,6 +28,7 @@ def run_page(run: Run) -> str:
     """The whole page of one run."""
     sections = (
         ("Results", results_section(run)),
+        ("Figures", measured_section(run)),
         ("Mistakes", mistakes_section(run)),
         ("Learning", curves_section([run])),
         ("Distributions", distributions_section(run)),
@@ -35,7 +37,7 @@ def run_page(run: Run) -> str:
         ("Events", events_section(run)),
         ("Reproduce", reproduce_section(run)),
     )
-    opening = [verdict(run.results) or _unmeasured(run), qualification(run.results)]
+    opening = [verdict(run.results) or measured_verdict(run) or _unmeasured(run), qualification(run.results)]
     return page(run.name, join([*opening, alerts([run]), _timeline(run)]), sections)
 
 

@@ -96,7 +96,7 @@ def _group(run: Run, group: Group) -> Html:
                 "div",
                 el("p", _summary(group.completions), cls="muted"),
                 el("p", el("span", "reward"), el("span", "advantage"), cls="label earned"),
-                *(_completion(one, largest, i == 0) for i, one in enumerate(shown)),
+                *(_completion(run, one, largest, i == 0) for i, one in enumerate(shown)),
                 el("p", f"and {plural(more, 'more completion')}", cls="muted") if more > 0 else None,
                 cls="judgements",
             ),
@@ -116,7 +116,7 @@ def _summary(completions: list[Written]) -> str:
     return text + (f", {failed} without a reward" if failed else "")
 
 
-def _completion(written: Written, largest: float, is_open: bool) -> Html:
+def _completion(run: Run, written: Written, largest: float, is_open: bool) -> Html:
     clips = clips_of(written.tokens, written.clipped)
     tokens = None if written.num_tokens is None else plural(written.num_tokens, "token")
     earned = "–" if written.reward is None else number(written.reward)
@@ -132,7 +132,8 @@ def _completion(written: Written, largest: float, is_open: bool) -> Html:
             summary(clips, written.tokens),
             cls="earned",
         ),
-        writing(_shown(written, clips), clips),
+        pictures(run.folder, written.images),
+        writing(_shown(written, clips), clips) if written.text or not written.images else None,
         open=is_open,
         data_kinds=" ".join(kinds_of(written)),
     )

@@ -18,6 +18,8 @@ MAX_CONFIG = 100_000
 MAX_EXAMPLES = 2_000
 MAX_STRANGE = 20
 MAX_UPDATES = 24
+NAMES = ("stage", "learner")
+"""What an update has beside numbers."""
 GROUPS_PER_UPDATE = 2
 
 
@@ -61,10 +63,26 @@ class Origin(Record):
     versions: dict[str, str] = {}
 
 
+class Measured(Record):
+    """A figure of the run: see `runs.figures.Figure`."""
+
+    value: float
+    about: str = ""
+    low: float | None = None
+    high: float | None = None
+    n: int | None = None
+
+
 class Written(Record):
-    """One completion and what it earned. `clipped` has, for each kind of clip, indices into `tokens`."""
+    """One completion and what it earned. `clipped` has, for each kind of clip, indices into `tokens`.
+
+    `images` are paths relative to the run folder, where what was made is pictures; `steps` are scores of
+    steps, null where a step is not judged.
+    """
 
     text: str = ""
+    images: list[str] = []
+    steps: list[float | None] = []
     reward: float | None = None
     parts: dict[str, float | None] = {}
     failure: str | None = None
@@ -130,6 +148,7 @@ class Run:
     updates: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
+    figures: dict[str, Measured] = field(default_factory=dict)
     categories: dict[str, dict[str, float]] = field(default_factory=dict)
     examples: list[Example] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
@@ -174,6 +193,7 @@ def read_run(folder: Path) -> Run:
         updates=[row for row in rows if "event" not in row],
         events=[row for row in _placed(rows) if "event" in row],
         results=results,
+        figures=document(dict[str, Measured], folder / "figures.json", notices) or {},
         categories=document(dict[str, dict[str, float]], folder / "categories.json", notices) or {},
         examples=_records(Example, folder / "examples.jsonl", notices),
         groups=_spread_groups(_rollouts(folder), notices),
@@ -196,7 +216,7 @@ def _logged(path: Path, notices: list[str]) -> list[dict[str, Any]]:
             rows.append(placed)
         elif _is_update(row.get("update")):
             rows.append(placed)
-            strange.update(key for key, value in row.items() if key != "stage" and not is_number(value))
+            strange.update(key for key, value in row.items() if key not in NAMES and not is_number(value))
         elif row:
             notices.append(f"{said(path)}:{line} left out: neither an event nor an update with its number")
     many = len(strange) > MAX_STRANGE

@@ -8,7 +8,7 @@ import pytest
 from stablereward.lab.regimes import CALM, Regime
 from stablereward.lab.start import Setup, Start, fast
 from stablereward.recipes.sources import Data, Toy
-from stablereward.training.rl import RLConfig
+from stablereward.training.policy_gradient import RLConfig
 
 RL = replace(
     CALM.rl,

@@ -4,7 +4,7 @@ import torch
 from stablereward.lab.arms import ARMS, about
 from stablereward.lab.regimes import REGIMES
 from stablereward.objectives.advantages import Signals
-from stablereward.training.rl import require_trainable
+from stablereward.training.policy_gradient import require_trainable
 
 EXTREME = Signals(
     rewards_B=torch.tensor([2.0] * 31 + [0.5]),

@@ -6,7 +6,7 @@ import torch
 
 from stablereward.lab import outcome as outcomes
 from stablereward.lab.outcome import Watch, consistent_share, course, read, write
-from stablereward.training.rl import Observed, Share
+from stablereward.training.policy_gradient import Observed, Share
 from stablereward.types import Judgement, Row, Vote
 
 from .made import START, outcome
@@ -41,11 +41,10 @@ def seen(advantages: list[float], log_ratios: list[float]) -> Observed:
     advantages_BT, moved_BT = torch.tensor([advantages]), torch.tensor([log_ratios])
     zero_BT = torch.zeros_like(moved_BT)
     share = Share(
-        groups=(), rows_B=torch.zeros(1), advantages_BT=advantages_BT, weights_BT=zero_BT,
-        engine_logprobs_BT=zero_BT,
+        groups=(), cost=0, rows_B=torch.zeros(1), mask_BT=torch.tensor([[True, True, False]]),
+        advantages_BT=advantages_BT, weights_BT=zero_BT, engine_logprobs_BT=zero_BT,
     )  # fmt: skip
-    mask_BT = torch.tensor([[True, True, False]])
-    return Observed(share, mask_BT, moved_BT - 1, zero_BT - 1, zero_BT)
+    return Observed(share, moved_BT - 1, zero_BT - 1, zero_BT)
 
 
 def test_the_watch_keeps_what_is_largest_finite_and_on_the_mask():
@@ -56,7 +55,7 @@ def test_the_watch_keeps_what_is_largest_finite_and_on_the_mask():
 
 
 def test_a_course_by_hand():
-    names = ("advantages/max_abs", "advantages/filtered", "policy/entropy", "completions/mean_length")
+    names = ("advantages/max_abs", "advantages/filtered", "policy/entropy", "completions/length")
     rows = [
         dict(zip((*names, "update/skipped", "reward/mean"), values, strict=True))
         for values in [(2.0, 0.1, 0.5, 20.0, 0.0, 1.0), (math.nan, 0.3, 0.4, 15.0, 1.0, 1.5)]

@@ -155,7 +155,7 @@ def _reinforcement(rng: random.Random, updates: int) -> list[dict[str, Any]]:
             "advantages/filtered": max(0.0, rng.gauss(0.01, 0.004)),
             "advantages/max_abs": 3 + rng.random(),
             "advantages/zero_spread": min(1.0, 0.2 + 0.5 * done + rng.gauss(0, 0.04)),
-            "completions/mean_length": 46 + 16 * done + rng.gauss(0, 1.2),
+            "completions/length": 46 + 16 * done + rng.gauss(0, 1.2),
             "completions/clipped": max(0.0, rng.gauss(0.004, 0.004)),
             "toy/looks": min(1.0, 0.84 + 0.15 * done + rng.gauss(0, 0.01)),
             "update/skipped": float(update == 71),

@@ -16,8 +16,8 @@ from stablereward.recipes.stages import Difficulty
 from stablereward.report.compare import comparison_page
 from stablereward.report.page import run_page
 from stablereward.report.run import read_run
-from stablereward.training.rl import RLConfig
-from stablereward.training.sft import SFTConfig
+from stablereward.training.imitation import SFTConfig
+from stablereward.training.policy_gradient import RLConfig
 
 from .sample import write_run
 from .test_page import hostile_run

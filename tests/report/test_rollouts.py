@@ -1,6 +1,8 @@
 import math
 from pathlib import Path
 
+from PIL import Image
+
 from stablereward.report.rollouts import MAX_COMPLETIONS, kinds_of, rollouts_section
 from stablereward.report.run import MAX_UPDATES, Group, Run, Written, read_run
 
@@ -51,6 +53,14 @@ def test_many_completions_are_counted_not_all_shown():
     read = section(Group(update=1, completions=[Written()] * (MAX_COMPLETIONS + 1)))
     assert len(read.named("details")) == MAX_COMPLETIONS
     assert "and 1 more completion" in read.text
+
+
+def test_a_completion_may_be_a_picture(tmp_path: Path):
+    Image.new("L", (16, 16)).save(tmp_path / "drawn.png")
+    drawn = Written(images=["drawn.png"], reward=0.5, clipped={"low": [3]})
+    group = Group(update=1, question="one disc", completions=[drawn])
+    read = Reader(rollouts_section(Run(folder=tmp_path, groups=[group])) or "")
+    assert len(read.named("img")) == 1 and "not in the asked form" not in read.text
 
 
 def test_no_groups_no_section():

@@ -1,0 +1,206 @@
+"""The page of a recipe and the table of all, as Markdown made from the code and its evidence."""
+
+import ast
+import inspect
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stablereward.lab.evidence import ArmEvidence, Evidence
+from stablereward.lab.experiment import Experiment, Tested
+from stablereward.lab.pictures import standalone
+from stablereward.lab.statistics import Mean, mean_of
+from stablereward.report.charts import COLOURS, Series, line_chart
+from stablereward.report.quantities import number
+
+SOURCE = "<!-- Made by `stablereward lab`; change the recipe or run it again instead of this page. -->\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A recipe as its page needs it. `name` is "family/name"; `docstring` is its module's."""
+
+    name: str
+    docstring: str
+    source: str
+    experiment: Experiment
+
+    @classmethod
+    def of(cls, name: str, module: Any) -> "Subject":
+        return cls(
+            name=name,
+            docstring=inspect.getdoc(module) or "",
+            source=inspect.getsource(module),
+            experiment=module.EXPERIMENT,
+        )
+
+    @property
+    def short(self) -> str:
+        return self.name.rpartition("/")[2]
+
+    @property
+    def title(self) -> str:
+        return self.docstring.partition("\n")[0]
+
+
+def page(subject: Subject, evidence: Evidence | None) -> str:
+    """The page `docs/recipes/NAME.md`. Without evidence it says what would be tested."""
+    first, _, rest = subject.docstring.partition("\n")
+    parts = [
+        SOURCE,
+        f"# {subject.short}\n",
+        f"{first}\n",
+        f"{rest.strip()}\n",
+        "## What the paper says\n",
+        f"{subject.experiment.says}\n",
+        "## Run it\n",
+        f"```sh\nstablereward train {subject.short} --tiny            # minutes on two cores\n"
+        f"stablereward train {subject.short} --dry-run         # the paper's settings\n"
+        f"stablereward lab {subject.short} --seeds 5           # the evidence below\n```\n",
+        f"New in code: {', '.join(f'`{name}`' for name in new_names(subject.source))}.\n",
+    ]
+    parts += _evidence(subject, evidence) if evidence else [_planned(subject.experiment)]
+    if subject.experiment.notes:
+        parts += ["## Notes\n", f"{subject.experiment.notes}\n"]
+    return "\n".join(parts)
+
+
+def new_names(source: str) -> list[str]:
+    """The functions and classes that a recipe's module defines, without what every recipe has."""
+    usual = {"Config", "run", "tiny"}
+    nodes = ast.parse(source).body
+    return [
+        node.name
+        for node in nodes
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+        and node.name not in usual
+        and not node.name.startswith("_")
+    ]
+
+
+def _planned(experiment: Experiment) -> str:
+    rows = [[claim.says, claim.threshold, claim.control] for claim in experiment.claims]
+    return "## Claims, not yet tested\n\n" + table(["claim", "threshold", "control"], rows)
+
+
+def _evidence(subject: Subject, evidence: Evidence) -> list[str]:
+    experiment = subject.experiment
+    tested = evidence.tested(experiment)
+    seeds = max(len(arm.seeds) for arm in evidence.arms.values())
+    versions = ", ".join(f"{name} {version}" for name, version in evidence.versions.items())
+    parts = [
+        "## Claims\n",
+        "Thresholds are older than the runs. An interval is the 95 % interval of Student's t over "
+        f"{seeds} seeds; a claim is shown where all of it lies beyond the threshold, refuted where all of it "
+        "lies short of it.\n",
+        table(
+            ["claim", "measured", "threshold", "verdict", "control"],
+            [_row(one) for one in tested],
+        ),
+        "## Arms\n",
+        table(
+            ["arm", "what it is", *experiment.figures],
+            [
+                [f"`{name}`", arm.about, *(_figure(arm, figure) for figure in experiment.figures)]
+                for name, arm in evidence.arms.items()
+            ],
+        ),
+        "\n".join(f"- **{name}**: {about}" for name, about in experiment.figures.items()) + "\n",
+    ]
+    if curves(evidence):
+        parts.append(f"![How the arms went]({subject.short}.svg)\n")
+    parts.append(
+        f"Made by `{evidence.command}` at {evidence.commit} on {evidence.machine}: "
+        f"{evidence.minutes:.1f} process minutes ({versions}). All arms and seeds: "
+        f"[{subject.short}.json](../../evidence/{subject.name}.json).\n"
+    )
+    return parts
+
+
+def _row(tested: Tested) -> list[str]:
+    claim = tested.claim
+    unit = f" {claim.unit}" if claim.unit else ""
+    measured = "–" if tested.mean is None else interval(tested.mean) + unit
+    says = f"{claim.says} *(tests the set-up)*" if claim.positive else claim.says
+    return [says, measured, claim.threshold, f"**{tested.verdict}**", claim.control]
+
+
+def _figure(arm: ArmEvidence, figure: str) -> str:
+    values = arm.figures.get(figure)
+    return "–" if values is None else interval(mean_of(values))
+
+
+def interval(mean: Mean) -> str:
+    """A mean with its interval."""
+    if mean.low is None or mean.high is None:
+        return number(mean.value)
+    return f"{number(mean.value)} [{number(mean.low)}, {number(mean.high)}]"
+
+
+def curves(evidence: Evidence) -> list[str]:
+    """The names of the curves that any arm has."""
+    return list(
+        dict.fromkeys(name for arm in evidence.arms.values() for name, curve in arm.curves.items() if curve)
+    )
+
+
+def picture(evidence: Evidence, name: str) -> str:
+    """One curve of every arm as an SVG file: means over the seeds."""
+    series = [
+        Series(
+            name=arm_name,
+            colour=place % COLOURS,
+            xs=[x for x, _ in arm.curves[name]],
+            ys=[y for _, y in arm.curves[name]],
+        )
+        for place, (arm_name, arm) in enumerate(evidence.arms.items())
+        if arm.curves.get(name)
+    ]
+    keys = [(one.name, one.colour) for one in series]
+    return standalone(line_chart(series, title=name, unit=name.rpartition(" ")[2]), keys)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A line of the table of all systems."""
+
+    name: str
+    family: str
+    paper: str
+    idea: str
+    tested: Sequence[Tested] = ()
+    there: bool = False
+
+
+def catalogue(entries: Sequence[Entry]) -> str:
+    """The page `docs/recipes/README.md`."""
+    there = sum(entry.there for entry in entries)
+    rows = []
+    for entry in entries:
+        name = entry.name.rpartition("/")[2]
+        verdicts: Mapping[str, int] = {
+            verdict: sum(one.verdict == verdict for one in entry.tested)
+            for verdict in ("shown", "not shown", "refuted", "unknown")
+        }
+        said = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items() if count)
+        rows.append(
+            [
+                f"[{name}]({name}.md)" if entry.there else name,
+                entry.family,
+                entry.paper,
+                entry.idea,
+                said or ("no evidence yet" if entry.there else "planned"),
+            ]
+        )
+    head = ["recipe", "family", "paper", "idea", "claims"]
+    return (
+        f"{SOURCE}\n# Recipes\n\n{there} of {len(entries)} systems are there. Each is one file; its page "
+        "has the claim, the control and the figures.\n\n" + table(head, rows)
+    )
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    cells = [[cell.replace("|", "\\|").replace("\n", " ") for cell in line] for line in lines]
+    return "".join("| " + " | ".join(line) + " |\n" for line in cells)
