@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from html import escape
 
-COLOURS = {"ours": "#1f77b4", "plain": "#999999", "trl": "#d9822b"}
+COLOURS = {"ours": "#1f77b4", "plain": "#999999", "alone": "#999999", "trl": "#d9822b"}
 ROW, LEFT, BAR, RIGHT = 18, 70, 300, 120
 WIDTH, HEIGHT, MARGIN = 360, 220, 44
 Line = Sequence[tuple[float, float]]

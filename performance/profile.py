@@ -15,7 +15,7 @@ from performance import options as common
 from performance.side_ours import Ours
 from performance.work import SHAPES, Job
 from stablereward.engines.engine import Sampling
-from stablereward.training.rl import Share, rl_loss
+from stablereward.training.policy_gradient import Share, policy_loss
 
 KINDS = {
     "attention": ("scaled_dot_product", "bmm", "softmax"),
@@ -71,7 +71,7 @@ def _parts(ours: Ours, shares: list[Share]) -> dict[str, float]:
 def _update(ours: Ours, shares: list[Share]) -> None:
     """Forward and backward of one collection."""
     for share in shares:
-        rl_loss(ours.policy, ours.objective, share, 1.0).value.backward()  # type: ignore[no-untyped-call]
+        policy_loss(ours.collector.family.score, ours.objective, share).value.backward()  # type: ignore[no-untyped-call]
     ours.policy.zero_grad()
 
 

@@ -35,7 +35,7 @@ class Side:
         self.job = job
         self._line, theirs = Pipe()
         self._output = tempfile.TemporaryFile("w+")  # noqa: SIM115
-        python = trl_python() if job.side == "trl" else Path(sys.executable)
+        python = trl_python() if job.side.endswith("trl") else Path(sys.executable)
         quiet = {"TRL_EXPERIMENTAL_SILENCE": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
         paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         self._process = subprocess.Popen(

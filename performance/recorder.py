@@ -21,14 +21,14 @@ from stablereward.engines.hf import HFEngine
 from stablereward.policies.parts import grad_norms, trained_parts
 from stablereward.policies.token import TokenPolicy
 from stablereward.recipes import r1_reward as recipe
-from stablereward.training.collect import Collector
+from stablereward.recipes.completions import completion_collector
+from stablereward.runs.folder import RunFolder
 from stablereward.training.fit import Update, fit
 from stablereward.training.mending import Mender
 from stablereward.training.optim import adamw
+from stablereward.training.policy_gradient import policy_loss
 from stablereward.training.protection import Guard, Protection
 from stablereward.training.recorder import Recorder
-from stablereward.training.rl import rl_loss
-from stablereward.training.run_folder import RunFolder
 
 Result = TypeVar("Result")
 
@@ -55,31 +55,31 @@ def training(folder: Path, watch: Watch | None) -> Iterator[Update]:
     policy = TokenPolicy.load("toy", device="cpu")
     objective, rl = recipe.objective(config.stable), config.rl
     prompts = [r1_reward(pair.preference()) for pair in pairs(20 * rl.prompts_per_batch, seed=1)]
-    collector = Collector(policy, HFEngine(policy), recipe.reward(config, folder), objective, rl)
-    loss_fn = partial(rl_loss, policy, objective, temperature=rl.temperature)
+    collected = completion_collector(policy, HFEngine(policy), recipe.reward(config, folder), objective, rl)
+    loss_fn = partial(policy_loss, collected.family.score, objective)
     run = RunFolder(folder)
-    recorder, guard = Recorder(run, "rl"), Guard(run, "rl", Protection(), max_grad_norm_ratio=20.0)
+    recorder, guard = Recorder(run, "rl", collected.family.describe), Guard(run, "rl", Protection())
     parts = trained_parts(policy)
     hooks: dict[str, Any] = {}
     if watch is not None:
         loss_fn = partial(loss_fn, observe=watch.timed(recorder.observe))
         hooks = {
-            "mend": Mender(run, "rl", collector, loss_fn, recorder),
-            "accept": watch.timed(guard.accept),
+            "mend": Mender(run, "rl", policy, collected, loss_fn, recorder),
+            "accept": watch.timed(lambda number, norm: guard.accept(number, norm, 20.0)),
             "measure": watch.timed(lambda: grad_norms(parts)),
         }
     policy.train()
     for update in fit(
         policy.parameters(),
-        collector.batches(prompts, seed=0),
+        collected.batches(prompts, seed=0),
         loss_fn,
         optimizer=adamw(policy.parameters(), rl.optim),
         learning_rate=lambda number: rl.optim.learning_rate,
         **hooks,
     ):
         if watch is not None:
-            assert collector.last is not None
-            metrics = {**update.metrics, **watch.timed(recorder.record)(update.number, collector.last)}
+            assert collected.last is not None
+            metrics = {**update.metrics, **watch.timed(recorder.record)(update.number, collected.last)}
             watch.timed(guard.collapsed)(update.number, metrics)
         yield update
 

@@ -18,9 +18,9 @@ from stablereward.engines.hf import HFEngine
 from stablereward.engines.http import OpenAIServer
 from stablereward.objectives.named import stable_reinforce
 from stablereward.policies.token import TokenPolicy
+from stablereward.recipes.completions import completion_collector
 from stablereward.rewards.reward import Sample
-from stablereward.training.collect import Collector
-from stablereward.training.rl import RLConfig
+from stablereward.training.policy_gradient import RLConfig
 from stablereward.types import Completion, Failure, Prompt, Reward
 
 PROMPTS, SAMPLES, LENGTH = 32, 8, 96
@@ -88,7 +88,7 @@ def main() -> None:
         "afterwards": Afterwards(HFEngine(policy)),
     }
     collections = {
-        name: Collector(policy, engine, reward, stable_reinforce(), config).batches(asked, seed=0)
+        name: completion_collector(policy, engine, reward, stable_reinforce(), config).batches(asked, seed=0)
         for name, engine in engines.items()
     }
     seconds: dict[str, list[float]] = {name: [] for name in engines}

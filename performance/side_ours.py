@@ -9,23 +9,24 @@ import torch
 
 from performance.work import BETAS, LEARNING_RATE, Job, fixed_rollouts, prompts_of, require_length, reward
 from performance.worker import Answer, Line, Request, Stopwatch, Work, Worker, write_gradient
+from stablereward.blocking import blocking
 from stablereward.data.parsing import Verdict
 from stablereward.data.toy.pairs import pairs
 from stablereward.engines.engine import Sampling
 from stablereward.engines.hf import HFEngine
-from stablereward.judges.blocking import blocking
 from stablereward.judges.generative import Generative
 from stablereward.objectives.named import grpo
 from stablereward.policies.checkpointing import checkpoint_layers
+from stablereward.policies.completions import Demonstrations
 from stablereward.policies.token import TokenPolicy
-from stablereward.policies.tree import Group
+from stablereward.policies.tree import EncodedGroup
+from stablereward.recipes.completions import completion_collector
 from stablereward.recipes.r1_reward import tiny
 from stablereward.rewards.reward import Sample
-from stablereward.training.collect import Collector
 from stablereward.training.fit import fit
+from stablereward.training.imitation import SFTConfig, imitation_batches, imitation_loss
 from stablereward.training.optim import OptimConfig, adamw
-from stablereward.training.rl import RLConfig, rl_loss
-from stablereward.training.sft import Demonstration, SFTConfig, sft_batches, sft_loss
+from stablereward.training.policy_gradient import RLConfig, policy_loss
 from stablereward.types import Completion, Failure, Preference, Prompt, Reward
 
 GPU_TOKEN_BUDGET, CPU_TOKEN_BUDGET = RLConfig().token_budget, tiny().rl.token_budget
@@ -71,7 +72,7 @@ class Ours(Worker):
         # One sample has no group to be compared with; its advantage is 0 and its cost the same.
         self.objective = replace(grpo(beta=0.0), min_group=min(2, shape.group))
         self.engine = Timed(HFEngine(self.policy), self.watch)
-        self.collector = Collector(
+        self.collector = completion_collector(
             self.policy,
             self.engine,
             _reward,
@@ -88,8 +89,12 @@ class Ours(Worker):
         )
         # The first prompts were encoded above; every step is to encode its own.
         batches = self.collector.batches(self.prompts, job.seed, start=1)
-        self.updates = self._updates(batches, partial(rl_loss, self.policy, self.objective, temperature=1.0))
-        self.supervised = self._updates(self._demonstrations(), partial(sft_loss, self.policy))
+        self.updates = self._updates(
+            batches, partial(policy_loss, self.collector.family.score, self.objective)
+        )
+        self.supervised = self._updates(
+            self._demonstrations(), partial(imitation_loss, self.collector.family.score)
+        )
 
     def _updates(self, batches: Iterator[list[Any]], loss_fn: Any) -> Iterator[Any]:
         return fit(
@@ -110,8 +115,8 @@ class Ours(Worker):
         text = "a" + " a" * (shape.completion - 2)
         made = prompts_of(shape, self.job.fresh * shape.prompts, self.job.seed + 1)
         config = SFTConfig(batch_size=shape.prompts, epochs=10**6)
-        shown = [Demonstration(prompt=p, text=text) for p in made]
-        yield from sft_batches(self.policy, shown, config, self.job.seed)
+        shown = Demonstrations(self.policy, [(prompt, text) for prompt in made])
+        yield from imitation_batches(shown, self.collector.family.costs, config, self.job.seed)
 
     def step(self, request: Request) -> Work:
         """One RL step: rollouts, rewards, advantages and one update."""
@@ -139,7 +144,7 @@ class Ours(Worker):
         prompts = prompts_of(shape, shape.prompts, self.job.seed)
         completions = [tuple(map(tuple, ids[n : n + shape.group])) for n in range(0, len(ids), shape.group)]
         groups = [
-            Group(prompt=policy.encode(prompt), completions=own)
+            EncodedGroup(prompt=policy.encode(prompt), completions=own)
             for prompt, own in zip(prompts, completions, strict=True)
         ]
 

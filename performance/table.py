@@ -16,7 +16,8 @@ def markdown(result: dict[str, Any]) -> str:
     """The tables of one result, after a line on where it was measured."""
     machine = result["machine"]
     where = machine.get("gpu") or f"{machine['cores']} cores of {machine['cpu']}"
-    made = {"compare": _compare, "growth": _growth, "judging": _judging}[result["kind"]](result)
+    kinds = {"compare": _compare, "growth": _growth, "judging": _judging, "reward_model": _reward_model}
+    made = kinds[result["kind"]](result)
     versions = ", ".join(f"{name} {number}" for name, number in machine.get("trl", machine["ours"]).items())
     if result.get("fast"):
         where = "a fast run, which is no measurement, on " + where
@@ -100,6 +101,22 @@ def _judging(result: dict[str, Any]) -> str:
         f"{result['shared_shape']['completion']} written tokens: ours {shared['ours']:.2f}, "
         f"a loop that asks again {shared['plain']:.2f}.\n"
     )
+
+
+def _reward_model(result: dict[str, Any]) -> str:
+    rows = []
+    for name, found in result["shapes"].items():
+        sides = [side for side in ("ours", "alone", "trl") if side in found["steps"]]
+        times = {side: _times(found["steps"][side]["step"]) for side in sides}
+        over = {side: f"{_times(found['ratios'][side]['step'])} ×" for side in sides[1:]}
+        gaps = "; ".join(f"{side} {gap['loss']:.1g}" for side, gap in found["same"].items())
+        row = [name, *(times.get(side, "") for side in ("ours", "alone", "trl"))]
+        rows.append([*row, *(over.get(side, "") for side in ("alone", "trl")), gaps])
+    header = (
+        "480 + 30 tokens", "ours, s", "each response alone, s", "TRL, s", "ours against alone",
+        "ours against TRL", "loss gap",
+    )  # fmt: skip
+    return _rows(header, rows)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,18 @@
 """Whether prompts and what is written after them fit the model's context, before anything is computed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from stablereward.data.prompts import r1_reward
 from stablereward.errors import DataError, TooLongError
+from stablereward.policies.completions import Demonstrations, completions
 from stablereward.policies.shipped import model_folder
 from stablereward.policies.token import TokenPolicy
 from stablereward.recipes.rows import Fault, Kind, require_skipped, tell
+from stablereward.runs.progress import bar
 from stablereward.training.outline import read_config
 from stablereward.training.planning import without_weights
-from stablereward.training.progress import bar
-from stablereward.training.sft import Demonstration, lengths
-from stablereward.types import Preference
+from stablereward.types import Preference, Prompt
 
 CHUNK = 64
 """Prompts encoded between two looks at the bar."""
@@ -62,17 +62,20 @@ class Context:
         return found
 
 
-def fitting(policy: TokenPolicy, shown: Sequence[Demonstration], skip: Sequence[Kind]) -> list[Demonstration]:
+def fitting(
+    policy: TokenPolicy, shown: Sequence[tuple[Prompt, str]], skip: Sequence[Kind]
+) -> list[tuple[Prompt, str]]:
     """The demonstrations that fit the model's context with their prompts; says how many do not.
 
     Raises DataError, which names their rows, where these are not to be left out.
     """
     kept, faults = [], []
-    for one, length in zip(shown, lengths(policy, shown), strict=True):
+    for one, length in zip(shown, _lengths(policy, shown), strict=True):
         if length <= policy.max_context:
             kept.append(one)
             continue
-        where = one.prompt.preference.name if one.prompt.preference else "a demonstration"
+        preference = one[0].preference
+        where = preference.name if preference else "a demonstration"
         reason = (
             f"{where}: prompt and analysis have {length} tokens, the model's context is {policy.max_context}"
         )
@@ -82,3 +85,10 @@ def fitting(policy: TokenPolicy, shown: Sequence[Demonstration], skip: Sequence[
     if not kept:
         raise DataError("no demonstration fits the model's context; take a model with a longer one")
     return kept
+
+
+def _lengths(policy: TokenPolicy, shown: Sequence[tuple[Prompt, str]]) -> Iterator[int]:
+    """Tokens of each demonstration with its prompt. Raises DataError for a prompt that cannot be encoded."""
+    learnt, costs = Demonstrations(policy, shown), completions(policy).costs
+    for start in range(0, len(shown), CHUNK):
+        yield from costs(learnt.pick(range(start, min(start + CHUNK, len(shown)))))

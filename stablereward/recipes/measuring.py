@@ -15,8 +15,9 @@ from stablereward.evaluation.metrics import by_category, summarise
 from stablereward.judges.generative import Generative, decoding
 from stablereward.judges.protocol import PreferenceJudge
 from stablereward.recipes.stages import Hardware, load_policy
-from stablereward.training.progress import bar
-from stablereward.training.run_folder import RunFolder, to_jsonl, write_atomic, writing
+from stablereward.runs.files import to_jsonl, write_atomic, writing
+from stablereward.runs.folder import RunFolder
+from stablereward.runs.progress import bar
 from stablereward.types import Preference, Row
 
 

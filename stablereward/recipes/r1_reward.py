@@ -18,12 +18,12 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Literal
 
-from stablereward.config import dump
+from stablereward.config import NoResult, dump, without_result
 from stablereward.data.toy.analyses import looks
 from stablereward.engines.cache import Cached
 from stablereward.engines.chat import extra_fields
 from stablereward.engines.engine import Engine
-from stablereward.engines.http import OpenAIServer
+from stablereward.engines.http import OpenAIServer, is_web_address
 from stablereward.errors import ConfigError
 from stablereward.judges.controls import always_first, longer_wins
 from stablereward.objectives.advantages import released_filter, sigma_filter, winsorise
@@ -31,7 +31,7 @@ from stablereward.objectives.named import stable_reinforce
 from stablereward.objectives.objective import Objective
 from stablereward.objectives.ratios import pre_clipped_ratio, token_ratio
 from stablereward.policies.token import device_named
-from stablereward.ranges import Count, NotNegative, Number, Positive, Range, Size, require_ranges
+from stablereward.ranges import LARGE, Count, NotNegative, Number, Positive, Range, Size, require_ranges
 from stablereward.recipes.context import Context
 from stablereward.recipes.measuring import Judges, Subject, measure
 from stablereward.recipes.sources import Data, Preferences, Toy, load, toy_annotator
@@ -53,14 +53,15 @@ from stablereward.rewards.consistency import consistency_reward
 from stablereward.rewards.format import format_reward
 from stablereward.rewards.reward import RewardFunction
 from stablereward.rewards.rule_referee import rule_referee
-from stablereward.training.machine import keep_machine
+from stablereward.runs.files import to_jsonl, write_atomic
+from stablereward.runs.folder import RunFolder
+from stablereward.runs.machine import keep_machine
+from stablereward.runs.progress import say
+from stablereward.training.imitation import SFTConfig
 from stablereward.training.optim import OptimConfig
 from stablereward.training.planning import Drawing, Update, Work
-from stablereward.training.progress import say
+from stablereward.training.policy_gradient import RLConfig, require_trainable
 from stablereward.training.protection import Protection
-from stablereward.training.rl import RLConfig, require_trainable
-from stablereward.training.run_folder import RunFolder, to_jsonl, write_atomic
-from stablereward.training.sft import SFTConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,15 +71,21 @@ class Server:
     `extra` are fields of each request, written as "top_k=20".
     """
 
-    base_url: str
+    base_url: Annotated[str, NoResult]
     model: str
-    api_key_env: str = ""
+    api_key_env: Annotated[str, NoResult] = ""
     extra: tuple[str, ...] = ()
-    max_concurrency: Count = 8
-    timeout: Positive = 60.0
+    max_concurrency: Annotated[Count, NoResult] = 8
+    timeout: Annotated[Positive, NoResult] = 60.0
 
     def __post_init__(self) -> None:
         require_ranges(self)
+        if not is_web_address(self.base_url):
+            raise ConfigError(f"base_url is {self.base_url!r}; it must be like http://localhost:8000/v1")
+        try:
+            extra_fields(self.extra)
+        except ConfigError as error:
+            raise ConfigError(f"extra: {error}") from None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +98,11 @@ class Stable:
 
     preclip: bool = True
     delta_min: Annotated[float, Range(0, 1, above=True)] = 1e-3
-    delta_max: Annotated[float, Range(1)] = 1e3
+    delta_max: Annotated[float, Range(1, LARGE)] = 1e3
     filter: Literal["paper", "released", "winsorise", "none"] = "paper"
     sigmas: Positive = 3.0
     epsilon: Positive = 0.2
-    dual_clip: Annotated[float, Range(1, above=True)] | None = None
+    dual_clip: Annotated[float, Range(1, LARGE, above=True)] | None = None
     beta: NotNegative = 0.0
 
     def __post_init__(self) -> None:
@@ -133,7 +140,7 @@ class Config:
         require_ranges(self)
         if not self.votes:
             raise ConfigError("votes must have at least one number, such as [1]")
-        if not self.model:
+        if not self.model.strip():
             raise ConfigError("model must be a folder or a name, not empty")
         require_whole_batches(self.hardware, self.rl)
         require_trainable(objective(self.stable), self.rl)
@@ -171,7 +178,7 @@ def run(config: Config, *, resume: bool = False) -> Path:
     StableRewardError; what was computed stays, and `resume` goes on from there.
     """
     folder = RunFolder(config.output)
-    with folder.running(dump(config), resume=resume):
+    with folder.running(dump(config), resume=resume, changeable=without_result(Config)):
         keep_machine(folder.path, "r1_reward")
         _stages(config, folder)
         say(f"report: {write_report(folder.path, tell=say)}")
@@ -214,7 +221,7 @@ def _stages(config: Config, folder: RunFolder) -> None:
             lora=config.lora,
             seed=config.seed,
             protection=config.protection,
-            monitors={"toy/looks": lambda completion: float(looks(completion.text))}
+            monitors={"toy/looks": lambda sample: float(looks(sample.completion.text))}
             if config.data.toy
             else {},
         )

@@ -6,7 +6,7 @@ from typing import Literal
 
 from stablereward.data.preferences import Unreadable
 from stablereward.errors import DataError
-from stablereward.training.progress import say
+from stablereward.runs.progress import say
 from stablereward.types import Preference
 
 Kind = Literal["unreadable", "unlabelled", "tied", "too_long"]

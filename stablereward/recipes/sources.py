@@ -4,8 +4,9 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
+from stablereward.data.formats import FORMATS
 from stablereward.data.preferences import read_rows
 from stablereward.data.toy.annotator import NoisyReader, ToyAnnotator
 from stablereward.data.toy.files import write_toy
@@ -15,13 +16,16 @@ from stablereward.ranges import Number, Proportion, Size, require_ranges
 from stablereward.recipes.rows import Fault, Kind, require_skipped, sorted_out, tell
 from stablereward.types import Preference
 
+Question = Literal["general", "hallucination", "reasoning"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Toy:
-    """The toy world: how many pairs, and how its annotator errs (see `data.toy.annotator`)."""
+    """The toy world: how many pairs, what they ask, and how its annotator errs (see `data.toy.annotator`)."""
 
     num_train: Size = 1500
     num_held_out: Size = 480
+    kinds: tuple[Question, ...] = ("general", "hallucination", "reasoning")
     habit: Proportion = 0.75
     misreading: Proportion = 0.01
     mistake: Proportion = 0.08
@@ -49,6 +53,14 @@ class Data:
 
     def __post_init__(self) -> None:
         require_ranges(self)
+        own = [name for name in ("train", "held_out") if getattr(self, name) is not None]
+        if self.toy is not None and own:
+            raise ConfigError(
+                f"{own[0]} and toy are both set, and only one can be read; for files of your own add "
+                "--set data.toy=null"
+            )
+        if self.format is not None and self.format not in FORMATS:
+            raise ConfigError(f"format is {self.format[:80]!r}; it must be one of {', '.join(FORMATS)}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +100,9 @@ def load(data: Data, folder: Path, seed: int, look: Look | None = None) -> Prefe
 def first(data: Data, num: int, seed: int, look: Look | None = None) -> list[Preference]:
     """At most `num` of the preferences to train on, for a plan; the toy world is not written."""
     if data.toy is not None:
-        return [pair.preference() for pair in pairs(min(num, data.toy.num_train), seed=seed)]
+        return [
+            pair.preference() for pair in pairs(min(num, data.toy.num_train), seed=seed, kinds=data.toy.kinds)
+        ]
     return _read(data, _named(data), look, limit=num).rows
 
 
@@ -124,7 +138,8 @@ def _told(*files: _File) -> Preferences:
 def _toy(data: Data, toy: Toy, folder: Path, seed: int, look: Look | None) -> Preferences:
     train, held_out = folder / "train.jsonl", folder / "held_out.jsonl"
     if not (train.exists() and held_out.exists()):
-        write_toy(folder, num_train=toy.num_train, num_held_out=toy.num_held_out, seed=seed)
+        sizes = {"num_train": toy.num_train, "num_held_out": toy.num_held_out}
+        write_toy(folder, **sizes, seed=seed, kinds=toy.kinds)
     found = [_read(replace(data, images_root=None), file, look) for file in (train, held_out)]
     for one, wanted in zip(found, (toy.num_train, toy.num_held_out), strict=True):
         if len(one.rows) + len(one.left_out) != wanted:
@@ -145,4 +160,5 @@ def toy_annotator(toy: Toy, seed: int) -> ToyAnnotator:
     reader = NoisyReader(
         habit=toy.habit, misreading=toy.misreading, mistake=toy.mistake, self_correction=toy.self_correction
     )
-    return ToyAnnotator(reader, {pair.preference().id: pair for pair in pairs(toy.num_train, seed=seed)})
+    made = pairs(toy.num_train, seed=seed, kinds=toy.kinds)
+    return ToyAnnotator(reader, {pair.preference().id: pair for pair in made})

@@ -1,43 +1,47 @@
 """The stages of training a generative judge, each kept in the run folder and skipped where it is done."""
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
 
+from stablereward.blocking import blocking
+from stablereward.config import NoResult
 from stablereward.data.annotate import NEVER_RIGHT, Annotation, annotate
 from stablereward.data.difficulty import curriculum, easy_first, mixed, tries_needed
 from stablereward.data.prompts import r1_reward
 from stablereward.engines.engine import Engine, Sampling
 from stablereward.engines.hf import HFEngine
 from stablereward.errors import ConfigError, DataError, EngineError
-from stablereward.judges.blocking import blocking
 from stablereward.objectives.objective import Objective
-from stablereward.policies.adapters import add_lora, reference
+from stablereward.policies.adapters import add_lora
 from stablereward.policies.checkpointing import checkpoint_layers
+from stablereward.policies.completions import Demonstrations, completions
+from stablereward.policies.parts import part_of
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.value_head import add_value_head
 from stablereward.ranges import Count, Proportion, Range, Size, require_ranges
+from stablereward.recipes.completions import completion_collector
 from stablereward.recipes.context import fitting
 from stablereward.recipes.rows import Kind
 from stablereward.rewards.reward import RewardFunction
+from stablereward.runs.files import to_jsonl, write_atomic
+from stablereward.runs.folder import RunFolder, read_jsonl
+from stablereward.runs.progress import bar, say
 from stablereward.training.checkpoint import write_folder
 from stablereward.training.collect import Collector, Monitor
-from stablereward.training.fit import Update
-from stablereward.training.mending import Mender
-from stablereward.training.progress import bar, say
+from stablereward.training.imitation import SFTConfig, imitation_batches, imitation_loss
+from stablereward.training.learner import Learner, train
+from stablereward.training.policy_gradient import RLConfig, require_trainable
 from stablereward.training.protection import Protection
-from stablereward.training.recorder import Recorder, pieces
-from stablereward.training.rl import RLConfig, require_trainable, rl_loss
-from stablereward.training.run_folder import RunFolder, read_jsonl, to_jsonl, write_atomic
-from stablereward.training.sft import Demonstration, SFTConfig, sft_batches, sft_loss
-from stablereward.training.stage import train
-from stablereward.types import Failure, Preference
+from stablereward.training.reinforce import reinforcement
+from stablereward.types import Failure, Preference, Prompt
 
 MAX_ANNOTATOR_FAILURES = 0.2
+_DEVICE = re.compile(r"cpu|mps|cuda(:[0-9]+)?")
 
 Found = TypeVar("Found", str, int)
 
@@ -50,12 +54,14 @@ class Hardware:
     weights.
     """
 
-    device: str | None = None
+    device: Annotated[str | None, NoResult] = None
     gradient_checkpointing: bool = False
     save_every: Count = 20
 
     def __post_init__(self) -> None:
         require_ranges(self)
+        if self.device is not None and not _DEVICE.fullmatch(self.device):
+            raise ConfigError(f"device is {self.device[:80]!r}; it must be cpu, mps, cuda or cuda:NUMBER")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +128,9 @@ def load_policy(path: str | Path, hardware: Hardware, lora: Lora | None) -> Toke
     return policy
 
 
-def demonstrations(run: RunFolder, train_on: Sequence[Preference], annotator: Engine) -> list[Demonstration]:
+def demonstrations(
+    run: RunFolder, train_on: Sequence[Preference], annotator: Engine
+) -> list[tuple[Prompt, str]]:
     """The annotator's right analyses of the training preferences, asked once and kept in a file."""
     path = run.path / "demonstrations.jsonl"
     prompts = [r1_reward(preference) for preference in train_on]
@@ -137,11 +145,7 @@ def demonstrations(run: RunFolder, train_on: Sequence[Preference], annotator: En
         ]
         write_atomic(path, to_jsonl(found))
     texts = _kept(path, "text", str, len(prompts), optional=True)
-    kept = [
-        Demonstration(prompt=prompt, text=text)
-        for prompt, text in zip(prompts, texts, strict=True)
-        if text is not None
-    ]
+    kept = [(prompt, text) for prompt, text in zip(prompts, texts, strict=True) if text is not None]
     say(f"  {len(kept)} of {len(prompts)} analyses are right and kept")
     if not kept:
         raise DataError(f"{path}: the annotator gave no right analysis; look at the failures in it")
@@ -161,7 +165,7 @@ def _refuse_dead_annotator(outcomes: Sequence[Annotation | Failure]) -> None:
 def cold_start(
     run: RunFolder,
     model: str | Path,
-    shown: Sequence[Demonstration],
+    shown: Sequence[tuple[Prompt, str]],
     config: SFTConfig,
     hardware: Hardware,
     lora: Lora | None,
@@ -177,17 +181,22 @@ def cold_start(
     if target.exists():
         return target
     policy = load_policy(model, hardware, lora)
-    shown = fitting(policy, shown, skip)
-    num_updates = config.num_updates(len(shown))
-    with bar("cold start", num_updates) as progress:
+    learnt, family = Demonstrations(policy, fitting(policy, shown, skip)), completions(policy)
+    learner = Learner(
+        name="policy",
+        module=policy,
+        batches=lambda start: imitation_batches(learnt, family.costs, config, seed, start),
+        loss=lambda share: imitation_loss(family.score, share),
+        num_updates=config.num_updates(len(learnt)),
+        optim=config.optim,
+        part_of=part_of,
+        cost=lambda share: share.cost,
+    )
+    with bar("cold start", learner.num_updates) as progress:
         train(
             run,
             "cold_start",
-            policy,
-            lambda start: sft_batches(policy, shown, config, seed, start),
-            lambda share: sft_loss(policy, share),
-            num_updates=num_updates,
-            optim=config.optim,
+            learner,
             save_every=hardware.save_every,
             progress=lambda update: progress(update.number, f"loss {update.metrics['loss']:.3f}"),
         )
@@ -255,54 +264,30 @@ def reinforce(
     policy = load_policy(model, hardware, lora)
     if objective.critic:
         add_value_head(policy, seed)
-    collector = Collector(policy, HFEngine(policy), reward, objective, config, monitors=monitors)
-    if objective.beta > 0:
-        collector.reference = reference(policy)
-    prompts = [r1_reward(preference) for preference in train_on]
-    recorder = Recorder(run, "rl")
-    loss_fn = partial(
-        rl_loss, policy, objective, temperature=config.temperature, value_coefficient=config.value_coefficient
+    collected = completion_collector(policy, HFEngine(policy), reward, objective, config, monitors=monitors)
+    learner = reinforcement(
+        run,
+        "rl",
+        policy,
+        collected,
+        [r1_reward(preference) for preference in train_on],
+        seed,
+        keep_every=keep_every,
+        critic=policy.value_head,
+        part_of=part_of,
     )
-
-    def figures(update: Update) -> Mapping[str, float]:
-        assert collector.last is not None
-        if update.number % keep_every == 0 or update.number == 1:
-            _keep_rollouts(run, update.number, collector, recorder)
-        return {**collector.last.metrics, **recorder.record(update.number, collector.last)}
-
     with bar("StableReinforce", config.num_updates) as progress:
         train(
             run,
             "rl",
-            policy,
-            lambda start: collector.batches(prompts, seed, start),
-            lambda share: loss_fn(share, observe=recorder.observe),
-            num_updates=config.num_updates,
-            optim=config.optim,
+            learner,
             save_every=hardware.save_every,
-            figures=figures,
-            progress=lambda update: progress(update.number, _state(collector)),
+            progress=lambda update: progress(update.number, _state(collected)),
             protection=protection,
-            mend=Mender(run, "rl", collector, loss_fn, recorder),
             whole=config.updates_per_collection,
         )
     write_folder(target, policy.save)
     return target
-
-
-def _keep_rollouts(run: RunFolder, update: int, collector: Collector, recorder: Recorder) -> None:
-    assert collector.last is not None and collector.collection is not None
-    collection = collector.collection
-    tokenizer = collector.policy.tokenizer
-    run.keep_rollouts(
-        "rl",
-        update,
-        collector.last,
-        num_prompts=4,
-        chosen=collection.current(),
-        pieces=lambda token_ids: pieces(tokenizer, token_ids),
-        flags={collection.places[row]: flags for row, flags in recorder.flags(collector.objective).items()},
-    )
 
 
 def _state(collector: Collector) -> str:

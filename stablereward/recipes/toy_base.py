@@ -19,7 +19,7 @@ from stablereward.lock import held
 from stablereward.objectives.objective import Loss
 from stablereward.policies.tiny import create
 from stablereward.policies.token import TokenPolicy
-from stablereward.policies.tree import EncodedPrompt, Group
+from stablereward.policies.tree import EncodedGroup, EncodedPrompt
 from stablereward.ranges import Count, Number, Proportion, Size, require_ranges
 from stablereward.training.fit import fit
 from stablereward.training.optim import OptimConfig, adamw, learning_rate
@@ -83,7 +83,7 @@ def _run(config: Config) -> Path:
     return config.output
 
 
-def batches(policy: TokenPolicy, config: Config) -> Iterator[list[list[Group]]]:
+def batches(policy: TokenPolicy, config: Config) -> Iterator[list[list[EncodedGroup]]]:
     """Batches of pictures, each with tasks as its completions. Pictures come back; tasks are new."""
     rng = random.Random(config.seed)
     source = scenes(rng, held_out=False)
@@ -104,17 +104,17 @@ def _picture(policy: TokenPolicy, scene: Scene) -> tuple[Scene, EncodedPrompt]:
 
 def _group(
     policy: TokenPolicy, scene: Scene, picture: EncodedPrompt, config: Config, rng: random.Random
-) -> Group:
+) -> EncodedGroup:
     kinds = [
         comparing if rng.random() < config.comparing else seeing for _ in range(config.tasks_per_picture)
     ]
     tasks = [kind(scene, rng) for kind in kinds]
     texts = [f"{t.instruction}<|im_end|>\n<|im_start|>assistant\n{t.answer}<|im_end|>" for t in tasks]
     ids = policy.tokenizer(texts, add_special_tokens=False)["input_ids"]
-    return Group(prompt=picture, completions=tuple(tuple(i) for i in ids))
+    return EncodedGroup(prompt=picture, completions=tuple(tuple(i) for i in ids))
 
 
-def _loss(policy: TokenPolicy, groups: list[Group]) -> Loss:
+def _loss(policy: TokenPolicy, groups: list[EncodedGroup]) -> Loss:
     """Mean negative log-likelihood of the answers; the instruction is given, not learnt."""
     tree = policy.tree(groups)
     logprobs_BT = policy(tree).logprobs_BT

@@ -11,15 +11,16 @@ from stablereward.data.prompts import r1_reward
 from stablereward.data.toy.pairs import pairs
 from stablereward.engines.hf import HFEngine
 from stablereward.objectives.named import stable_reinforce
+from stablereward.policies.completions import completions
 from stablereward.policies.token import TokenPolicy
+from stablereward.recipes.completions import completion_collector
 from stablereward.rewards.accuracy import accuracy_reward
 from stablereward.rewards.compose import r1_reward as r1_reward_value
 from stablereward.rewards.consistency import consistency_reward
 from stablereward.rewards.format import format_reward
 from stablereward.rewards.rule_referee import rule_referee
-from stablereward.training.collect import Collector
 from stablereward.training.fit import fit
-from stablereward.training.rl import RLConfig, rl_loss
+from stablereward.training.policy_gradient import RLConfig, policy_loss
 
 NUM_UPDATES = 4
 
@@ -50,12 +51,12 @@ def test_first_updates_equal_the_librarys(minimal: ModuleType) -> None:
     )
     reward = r1_reward_value(format_reward, accuracy_reward, consistency_reward(rule_referee()))
     objective = stable_reinforce()
-    collector = Collector(policy, HFEngine(policy), reward, objective, config)
+    collector = completion_collector(policy, HFEngine(policy), reward, objective, config)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.0)
     updates = fit(
         policy.parameters(),
         collector.batches(prompts, seed=minimal.SEED),
-        lambda share: rl_loss(policy, objective, share, config.temperature),
+        lambda share: policy_loss(completions(policy).score, objective, share),
         optimizer=optimizer,
         learning_rate=lambda update: 1e-4,
     )

@@ -55,5 +55,5 @@ def test_no_token_stops_a_sample_and_no_prompt_comes_twice(both: tuple[Ours, Pla
     first = ours.prompts[SHAPE.prompts].text
     ours.answer({"do": "step"})
     assert ours.collector.last is not None
-    assert ours.collector.last.rollouts[0].prompt.text == first
+    assert ours.collector.last.groups[0].prompt.text == first
     assert plain._next_prompts()[0] != plain._next_prompts()[0]

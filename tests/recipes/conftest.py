@@ -13,10 +13,11 @@ import torch
 
 from stablereward.data.prompts import r1_reward
 from stablereward.data.toy.pairs import pairs
+from stablereward.policies.completions import Demonstrations, completions
 from stablereward.policies.token import TokenPolicy
 from stablereward.training.fit import fit
+from stablereward.training.imitation import SFTConfig, imitation_batches, imitation_loss
 from stablereward.training.optim import OptimConfig, adamw
-from stablereward.training.sft import Demonstration, SFTConfig, sft_batches, sft_loss
 from tests.loopback import says
 
 PARROT = "<think>Response 1 is better.</think><answer>1</answer>"
@@ -26,13 +27,13 @@ PARROT = "<think>Response 1 is better.</think><answer>1</answer>"
 def parrot(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The tiny model after it has learnt one sentence: that the first response is better."""
     policy = TokenPolicy.load("toy-base", device="cpu")
-    shown = [Demonstration(prompt=r1_reward(pair.preference()), text=PARROT) for pair in pairs(64, seed=99)]
+    shown = [(r1_reward(pair.preference()), PARROT) for pair in pairs(64, seed=99)]
     config = SFTConfig(epochs=15, batch_size=8, optim=OptimConfig(learning_rate=3e-3))
     policy.train()
     updates = fit(
         policy.parameters(),
-        sft_batches(policy, shown, config, seed=0),
-        lambda share: sft_loss(policy, share),
+        imitation_batches(Demonstrations(policy, shown), completions(policy).costs, config, seed=0),
+        lambda share: imitation_loss(completions(policy).score, share),
         optimizer=adamw(policy.parameters(), config.optim),
         learning_rate=lambda update: config.optim.learning_rate * min(1.0, update / 10),
     )

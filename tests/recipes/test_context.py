@@ -15,7 +15,6 @@ from stablereward.recipes.context import Context, fitting
 from stablereward.recipes.r1_reward import Config, Server, run
 from stablereward.recipes.sources import Data, load
 from stablereward.recipes.stages import Hardware
-from stablereward.training.sft import Demonstration, lengths
 from stablereward.types import Preference
 
 CONTEXT = 2048
@@ -76,10 +75,9 @@ def test_a_model_that_is_not_there_is_said_first() -> None:
 def test_demonstrations_are_measured_with_their_analyses(capsys: pytest.CaptureFixture[str]) -> None:
     policy = TokenPolicy.load("toy-base", device="cpu")
     shown = [
-        Demonstration(prompt=r1_reward(replace(pair.preference(), where=f"a:{n}")), text="red " * words)
+        (r1_reward(replace(pair.preference(), where=f"a:{n}")), "red " * words)
         for n, (pair, words) in enumerate(zip(pairs(4, seed=0), (3, 3000, 5, 4000), strict=True))
     ]
-    assert [length > CONTEXT for length in lengths(policy, shown)] == [False, True, False, True]
     with pytest.raises(
         DataError, match=r"a:1: prompt and analysis have \d+ tokens, .* 2048 \(and 1 more of 4 d"
     ):
@@ -123,7 +121,7 @@ def test_what_a_late_stage_needs_is_looked_for_first(tmp_path: Path, monkeypatch
     config = Config(model="toy-base", data=Data(train=path), output=tmp_path / "run")
     keyed = Server(base_url="http://127.0.0.1:1/v1", model="m", api_key_env="NO_KEY")
     for bad, message in (
-        (replace(config, hardware=Hardware(device="nowhere")), "the device 'nowhere'"),
+        (replace(config, hardware=Hardware(device="cuda:99")), "the device 'cuda:99'"),
         (replace(config, referee=keyed), "NO_KEY is not set"),
         (replace(config, annotator=keyed), "NO_KEY is not set"),
         (replace(config, model="gone"), "no model here"),

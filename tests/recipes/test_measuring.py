@@ -19,7 +19,7 @@ from stablereward.judges.controls import Rule, always_first
 from stablereward.judges.protocol import Opinion
 from stablereward.recipes.measuring import Judges, Subject, measure
 from stablereward.recipes.stages import Hardware
-from stablereward.training.run_folder import RunFolder
+from stablereward.runs.folder import RunFolder
 from stablereward.types import Preference
 
 COLOURS = ("red", "green", "blue", "yellow", "purple")

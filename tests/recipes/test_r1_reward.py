@@ -234,6 +234,40 @@ def test_a_missing_key_is_said_before_anything_is_asked(
         reward(config, tmp_path)
 
 
+SERVED = ("referee={base_url: 'http://127.0.0.1:1/v1', model: m}",)
+
+
+@pytest.mark.parametrize(
+    "mended",
+    [
+        "referee.base_url=http://127.0.0.1:2/v1",
+        "referee.api_key_env=KEY",
+        "referee.timeout=120",
+        "referee.max_concurrency=1",
+        "rl.max_concurrency=2",
+        "hardware.device=cpu",
+    ],
+)
+def test_a_setting_that_changes_no_result_is_mended_on_resume(
+    mended: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stablereward.recipes.r1_reward._stages", lambda config, folder: None)
+    monkeypatch.setattr("stablereward.recipes.r1_reward.write_report", lambda folder, tell: folder)
+
+    def started(*overrides: str, resume: bool) -> Config:
+        config = resolve(Config, None, [f"output={tmp_path}", *SERVED, *overrides])
+        run(config, resume=resume)
+        return config
+
+    started(resume=False)
+    config = started(mended, resume=True)
+    assert resolve(Config, tmp_path / "config.yaml") == config
+    with pytest.raises(ConfigError, match=r"other settings: referee\.model 'm' there, 'n' here"):
+        started(mended, "referee.model=n", resume=True)
+    with pytest.raises(ConfigError, match="other settings: referee"):
+        started("referee=null", resume=True)
+
+
 def test_the_defaults_are_the_papers() -> None:
     config = Config()
     assert config.model == "Qwen/Qwen2.5-VL-7B-Instruct"

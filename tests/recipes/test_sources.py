@@ -162,3 +162,9 @@ def test_the_toy_world_is_written_once_and_its_annotator_knows_it(tmp_path: Path
     habitual = asyncio.run(annotate(prompts, toy_annotator(replace(toy, habit=1.0), 3)))
     # The longer response is the better one in half of the pairs.
     assert sum(isinstance(outcome, Annotation) for outcome in habitual) == 12
+
+
+@pytest.mark.parametrize("name", ["train", "held_out"])
+def test_files_beside_the_toy_world_are_not_ignored(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=rf"{name} and toy are both set.* add --set data\.toy=null"):
+        Data(toy=Toy(), **{name: tmp_path / "mine.jsonl"})

@@ -28,10 +28,10 @@ from stablereward.recipes.stages import (
     stage,
 )
 from stablereward.rewards.reward import Sample
+from stablereward.runs.folder import RunFolder
+from stablereward.training.imitation import SFTConfig
 from stablereward.training.optim import OptimConfig
-from stablereward.training.rl import RLConfig
-from stablereward.training.run_folder import RunFolder
-from stablereward.training.sft import Demonstration, SFTConfig
+from stablereward.training.policy_gradient import RLConfig
 from stablereward.types import Completion, Failure, Preference, Prompt, Reward
 
 CPU = Hardware(device="cpu", save_every=100)
@@ -82,8 +82,8 @@ def test_demonstrations_are_asked_once_and_kept_with_the_failures(
     run: RunFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shown = demonstrations(run, RIGHT, mixed_annotator())
-    assert [one.text for one in shown] == [says(1)] * 3
-    assert [one.prompt.preference for one in shown] == RIGHT[:3]
+    assert [text for _, text in shown] == [says(1)] * 3
+    assert [prompt.preference for prompt, _ in shown] == RIGHT[:3]
     assert "3 of 6 analyses are right and kept" in capsys.readouterr().err
     rows = [json.loads(line) for line in (run.path / "demonstrations.jsonl").read_text().splitlines()]
     assert rows[0] == {"number": 0, "tries": 1, "text": says(1)}
@@ -116,7 +116,7 @@ def test_annotation_works_where_an_event_loop_runs(run: RunFolder) -> None:
 
 
 def test_a_cold_start_is_done_once_and_is_a_model(run: RunFolder) -> None:
-    shown = [Demonstration(prompt=p, text=says(1)) for p in prompts(4)]
+    shown = [(p, says(1)) for p in prompts(4)]
     config = SFTConfig(epochs=2, batch_size=2, optim=OptimConfig(learning_rate=1e-3))
     folder = cold_start(run, "toy-base", shown, config, CPU, None, 0)
     before = (folder / "model.safetensors").read_bytes()
@@ -174,7 +174,7 @@ def length(sample: Sample) -> Reward:
 
 def test_reinforcement_is_logged_kept_and_done_once(run: RunFolder) -> None:
     config = replace(RL, num_updates=5)
-    monitors = {"toy/looks": lambda completion: float("Look" in completion.text)}
+    monitors = {"toy/looks": lambda sample: float("Look" in sample.completion.text)}
     folder = reinforce(
         run, "toy-base", RIGHT, length, stable_reinforce(), config, CPU, keep_every=2, monitors=monitors
     )

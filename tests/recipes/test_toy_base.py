@@ -9,7 +9,7 @@ import torch
 
 from stablereward.data.toy.scenes import draw, random_scene
 from stablereward.policies.token import TokenPolicy
-from stablereward.policies.tree import Group
+from stablereward.policies.tree import EncodedGroup
 from stablereward.recipes import toy_base
 from stablereward.recipes.toy_base import Config, batches, run
 from stablereward.training.optim import OptimConfig
@@ -30,7 +30,7 @@ def policy() -> TokenPolicy:
     return TokenPolicy.load("toy-base", device="cpu")
 
 
-def groups(policy: TokenPolicy) -> list[Group]:
+def groups(policy: TokenPolicy) -> list[EncodedGroup]:
     return [group for batch in batches(policy, SMALL) for micro_batch in batch for group in micro_batch]
 
 
