@@ -92,7 +92,9 @@ def test_recipes_are_listed_with_what_they_are(command: Command) -> None:
     assert described().keys() >= {"r1_reward", "toy_base"} and "stages" not in described()
     code, out, _ = command("recipes")
     assert code == 0
-    assert "r1_reward  R1-Reward (https://arxiv.org/abs/2505.02835)" in out
+    lines = [line.split(None, 1) for line in out.splitlines()]
+    assert dict(lines)["r1_reward"].startswith("R1-Reward (https://arxiv.org/abs/2505.02835)")
+    assert len({line.index(about) for line, (_, about) in zip(out.splitlines(), lines, strict=True)}) == 1
 
 
 def test_the_resolved_settings_reproduce_themselves(command: Command, tmp_path: Path) -> None:
