@@ -29,7 +29,8 @@ class Task:
     """An environment of gymnasium by its registered name, what was shown of it, and how it is measured.
 
     `demonstrations` is a safetensors file of the fields of `Demonstrations`, or "push"; the first `num_shown`
-    episodes are taken, of the world of push with so much `shakiness`. `measured` episodes are played in the
+    episodes are taken, of the world of push with so much `shakiness`. Their reward is 1 in the step that
+    succeeds, which is terminated, and else 0, as in the environment. `measured` episodes are played in the
     end, `measured_often` of them every `measure_every` updates of the actor.
     """
 

@@ -11,7 +11,7 @@ The released code stores time-outs as terminal (`done = terminated | truncated`)
 
 Needs gymnasium: pip install 'stablereward[control]'.
 
-Status: toy-verified (docs/recipes/resfit.md); the full scale is untested.
+Status: toy-verified (docs/recipes/resfit.md); of the full scale, two updates on FetchPush-v4 were made.
 """
 
 from dataclasses import dataclass, field
@@ -75,7 +75,8 @@ def critic_loss(agent: Agent, batch: Batch) -> Loss:
         target_B = td_target(steps.returns, steps.worth, values_NB)
     said_NB = agent.critics(steps.observation, steps.action)
     loss = (said_NB - target_B).square().mean()
-    return Loss(loss, {"critic/value": said_NB.detach().mean(), "critic/target": target_B.mean()})
+    told = {"critic/value": said_NB.detach().mean(), "critic/target": target_B.mean()}
+    return Loss(loss, {"value/loss": loss.detach(), **told})
 
 
 def actor_loss(agent: Agent, steps: Transitions) -> Loss:
@@ -146,7 +147,7 @@ def run(config: Config, *, resume: bool = False) -> Path:
 
 
 def tiny() -> Config:
-    """Push, from an imitation that succeeds in almost half of its episodes: a minute on a core."""
+    """Push, from an imitation that succeeds in almost half of its episodes: half a minute on two cores."""
     return Config(
         task=Task(
             environment=PUSH,
@@ -279,5 +280,8 @@ EXPERIMENT = Experiment(
         ),
     ),
     watched=(("residual", "evaluation/success"),),
-    notes="Residual PPO, which the paper says needs two hundred times the steps, is not among the arms.",
+    notes="The settings of push were chosen on pilot runs of seeds 0 and 1, which are also among these; one "
+    "of them had measured a residual of 0.16 before its threshold was set. Success falls below the base's at "
+    "first, until the critics have seen what the residual does. Residual PPO, which the paper says needs two "
+    "hundred times the steps, is not among the arms.",
 )
