@@ -28,7 +28,7 @@ class Utility:
     """The world's settings. Choices are drawn from `sharpness` times the utilities, which have unit variance.
 
     nonlinear: x0·x1, which is high where both have one sign, as in exclusive or, and tanh(2·x2), which
-        saturates. linear: a sum of x0, x1 and x2.
+        saturates. linear: a sum of the features, each with a random weight, so that one layer can say it.
     """
 
     kind: Literal["nonlinear", "linear"] = "nonlinear"
@@ -55,25 +55,40 @@ class Point:
 Pair = Group[None, Point]
 
 
-def oracle(points_NX: Tensor, kind: str) -> Tensor:
-    """The utilities [N]; no one who trains is told."""
+def interaction(points_NX: Tensor) -> Tensor:
+    """The nonlinear utility [N]."""
     x0, x1, x2, *_ = points_NX.unbind(1)
-    if kind == "linear":
-        return (x0 + x1 + x2) / math.sqrt(3)
-    saturating = torch.tanh(2 * x2)
-    return (x0 * x1 + saturating) / math.sqrt(1 + 0.6)  # the variance of tanh(2·x) is about 0.6
+    return (x0 * x1 + torch.tanh(2 * x2)) / math.sqrt(1 + 0.6)  # the variance of tanh(2·x) is about 0.6
+
+
+class Frozen:
+    """What a seed fixes for both parts: features tanh(W·x + b), and the weights of the linear utility."""
+
+    def __init__(self, num_features: int, seed: int) -> None:
+        drawn = torch.Generator().manual_seed(2 * seed)
+        self.weights_DX = torch.randn((num_features, SIZE), generator=drawn) / math.sqrt(SIZE)
+        self.bias_D = torch.randn(num_features, generator=drawn) / 2
+        linear_D = torch.randn(num_features, generator=drawn)
+        sample_N = self.features(torch.randn((4096, SIZE), generator=drawn)) @ linear_D
+        self.linear_D = linear_D / sample_N.std()
+
+    def features(self, points_NX: Tensor) -> Tensor:
+        """The states [N, D] that a head is shown."""
+        return torch.tanh(points_NX @ self.weights_DX.T + self.bias_D)
+
+    def utilities(self, points_NX: Tensor, kind: str) -> Tensor:
+        """The hidden utilities [N], of unit variance; no one who trains is told."""
+        return interaction(points_NX) if kind == "nonlinear" else self.features(points_NX) @ self.linear_D
 
 
 def points(world: Utility, num: int, seed: int, *, held_out: bool) -> list[Point]:
-    """Points whose features are tanh(W·x + b) with W and b of the seed, the same for both parts."""
-    frozen = torch.Generator().manual_seed(2 * seed)
-    weights_DX = torch.randn((world.features, SIZE), generator=frozen) / math.sqrt(SIZE)
-    bias_D = torch.randn(world.features, generator=frozen) / 2
+    """Points, seen through one map in both parts."""
+    frozen = Frozen(world.features, seed)
     drawn = torch.Generator().manual_seed(2**20 + 2 * seed + held_out)
     points_NX = torch.randn((num, SIZE), generator=drawn)
-    features_ND = torch.tanh(points_NX @ weights_DX.T + bias_D)
     lengths_N = torch.randint(5, 300, (num,), generator=drawn)
-    told = zip(features_ND, oracle(points_NX, world.kind).tolist(), lengths_N.tolist(), strict=True)
+    utilities_N = frozen.utilities(points_NX, world.kind)
+    told = zip(frozen.features(points_NX), utilities_N.tolist(), lengths_N.tolist(), strict=True)
     return [Point(features_D=f, utility=u, num_steps=n) for f, u, n in told]
 
 

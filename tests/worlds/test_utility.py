@@ -8,22 +8,33 @@ import torch
 
 from stablereward.policies.scalar_head import HeadConfig
 from stablereward.types import Reward
-from stablereward.worlds.utility import PointScorer, Utility, oracle, points, preferred, right
+from stablereward.worlds.utility import Frozen, PointScorer, Utility, interaction, points, preferred, right
 
 WORLD = Utility(num_train=400, num_held_out=400)
 
 
-def test_the_oracle_by_hand() -> None:
+def test_the_interaction_by_hand() -> None:
     points_NX = torch.tensor([[1.0, -2.0, 0.5, 9.0, 9.0, 9.0]])
-    interaction = (-2.0 + math.tanh(1.0)) / math.sqrt(1.6)
-    assert float(oracle(points_NX, "nonlinear")) == pytest.approx(interaction)
-    assert float(oracle(points_NX, "linear")) == pytest.approx(-0.5 / math.sqrt(3))
+    assert float(interaction(points_NX)) == pytest.approx((-2.0 + math.tanh(1.0)) / math.sqrt(1.6))
 
 
 @pytest.mark.parametrize("kind", ["nonlinear", "linear"])
 def test_utilities_have_unit_variance(kind: str) -> None:
     points_NX = torch.randn((20_000, 6), generator=torch.Generator().manual_seed(0))
-    assert float(oracle(points_NX, kind).var()) == pytest.approx(1.0, abs=0.05)
+    assert float(Frozen(32, seed=1).utilities(points_NX, kind).var()) == pytest.approx(1.0, abs=0.1)
+
+
+def test_one_layer_can_say_the_linear_utility_and_not_the_other() -> None:
+    """What least squares on the features leaves of each utility's variance."""
+    points_NX = torch.randn((4_000, 6), generator=torch.Generator().manual_seed(0))
+    frozen = Frozen(32, seed=1)
+    features_ND = torch.cat([frozen.features(points_NX), torch.ones(len(points_NX), 1)], dim=1)
+    left = {}
+    for kind in ("nonlinear", "linear"):
+        utilities_N1 = frozen.utilities(points_NX, kind)[:, None]
+        fitted_N1 = features_ND @ torch.linalg.lstsq(features_ND, utilities_N1).solution
+        left[kind] = float((utilities_N1 - fitted_N1).var())
+    assert left["linear"] < 1e-6 < 0.2 < left["nonlinear"]
 
 
 def test_a_seed_makes_the_world_and_both_parts_see_one_map() -> None:
