@@ -34,6 +34,10 @@ class OptimConfig:
         require_ranges(self)
 
 
+ADAM = (0.9, 0.999)
+"""The betas of Adam's paper."""
+
+
 def constant(
     learning_rate: float, *, betas: tuple[float, float] = (0.9, 0.95), decay: float = 0.0
 ) -> OptimConfig:

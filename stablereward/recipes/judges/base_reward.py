@@ -62,9 +62,9 @@ def per_length(measure: Measure) -> Measure:
 
 def run(config: Config, *, resume: bool = False) -> Path:
     """Trains and measures; returns the run folder, in which `judge/` is the reward model."""
-    comparison = partial(centred, config.center_rewards_coefficient)
+    loss = partial(centred, config.center_rewards_coefficient)
     adjusted = per_length if config.per_length else unchanged
-    return scorers.run(config, comparison=comparison, adjusted=adjusted, resume=resume)
+    return scorers.run(config, comparison=loss, adjusted=adjusted, resume=resume)
 
 
 def tiny() -> Config:
@@ -82,8 +82,8 @@ def tiny() -> Config:
     )
 
 
-QUICK = ("reward.optim.learning_rate=0.01", "reward.batch_size=100", "reward.epochs=12",
-         "utility.num_train=10000", "hardware.save_every=600")  # fmt: skip
+QUICK = ("reward.optim.learning_rate=0.01", "reward.batch_size=100", "reward.epochs=12")
+QUICK += ("utility.num_train=10000", "hardware.save_every=600")
 SCENES = ("data.toy.kinds=[general]", "data.toy.num_train=1200", "reward.epochs=2.5")
 ONE, BEST = "1 layer", "2 layers SiLU"
 HEADS = {
@@ -97,7 +97,7 @@ HEADS = {
 
 
 def points(name: str, kind: str, of: str = "one") -> Arm:
-    """A head on a synthetic world, where a run takes seconds."""
+    """A head where a run takes seconds."""
     return arm(f"{name}, on the {kind} {of}", *QUICK, f"utility.kind={kind}", *HEADS[name])
 
 
@@ -133,8 +133,8 @@ EXPERIMENT = Experiment(
         less("dividing by the length does harm", "accuracy", "per length", BEST,
              control="lengths have nothing to do with the utility"),
         Claim("on scenes the scalar model learns what is right, which the longer response is not",
-              gain("accuracy", "scenes", "longer_wins"), "longer wins, at a half by construction", above=0.05,
-              positive=True),
+              gain("accuracy", "scenes", "longer_wins"), "longer wins, at a half by construction",
+              above=0.05, positive=True),
         Claim("it looks at the picture", gain("accuracy", "scenes", "images_shuffled"),
               "every question with another's picture", above=0.05),
         more("two SiLU layers beat one on scenes", "accuracy", "scenes", "scenes 1 layer",
