@@ -61,7 +61,7 @@ def tiny() -> Config:
 SUM, UNMASKED = "credit.rule=sum", "credit.mask_step_ends=false"
 
 
-def unanswered(about: str, *changes: str) -> Arm:
+def _unanswered(about: str, *changes: str) -> Arm:
     """An arm without answers."""
     return arm(f"PURE without answers{about}", "labelled=0", *changes)
 
@@ -73,12 +73,12 @@ EXPERIMENT = Experiment(
     arms={
         "min + 10 %": arm("PURE with answers to a tenth of the problems"),
         "10 %": arm("answers to a tenth of the problems alone", "credit.weight=0"),
-        "min": unanswered(""),
-        "min, step": unanswered(", step baseline", "credit.baseline=step"),
-        "min, unmasked": unanswered(", step ends not masked", UNMASKED),
-        "mean": unanswered(", mean in place of min", "credit.rule=mean"),
-        "sum": unanswered(", sum in place of min", SUM),
-        "sum, unmasked": unanswered(", sum in place of min, step ends not masked", SUM, UNMASKED),
+        "min": _unanswered(""),
+        "min, step": _unanswered(", step baseline", "credit.baseline=step"),
+        "min, unmasked": _unanswered(", step ends not masked", UNMASKED),
+        "mean": _unanswered(", mean in place of min", "credit.rule=mean"),
+        "sum": _unanswered(", sum in place of min", SUM),
+        "sum, unmasked": _unanswered(", sum in place of min, step ends not masked", SUM, UNMASKED),
         "answers": arm("answers to all problems alone", "labelled=1", "credit.weight=0"),
     },
     figures={
