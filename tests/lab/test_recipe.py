@@ -144,3 +144,11 @@ def test_claims_in_short_are_the_measures_in_words() -> None:
         == change("x", "c", "start_x")({"c": {"x": 1.0, "start_x": 2.0}})
     )
     assert arm("about", "k=1", "l=2").changes == ("k=1", "l=2")
+
+
+def test_the_pages_are_those_of_the_code_and_the_evidence() -> None:
+    root = Path(__file__).parents[2]
+    for name, content in lab.pages(root / "evidence").items():
+        assert (root / "docs/recipes" / name).read_text(encoding="utf-8") == content, (
+            f"{name}: run lab.recipe.write_pages"
+        )
