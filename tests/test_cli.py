@@ -256,3 +256,9 @@ def test_the_outcome_of_a_run_is_a_table(tmp_path: Path, capsys: pytest.CaptureF
     ):
         assert words in out
     assert out.endswith(f"report: {tmp_path / 'report.html'}\n")
+
+
+@pytest.mark.parametrize("recipe", described())
+def test_every_recipe_shows_its_settings(command: Command, recipe: str) -> None:
+    code, shown, _ = command("train", recipe, "--dry-run")
+    assert code == 0 and "output: runs/" in shown

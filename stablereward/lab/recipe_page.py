@@ -57,8 +57,9 @@ def page(subject: Subject, evidence: Evidence | None) -> str:
         f"```sh\nstablereward train {subject.short} --tiny            # minutes on two cores\n"
         f"stablereward train {subject.short} --dry-run         # the paper's settings\n"
         f"stablereward lab {subject.short} --seeds 5           # the evidence below\n```\n",
-        f"New in code: {', '.join(f'`{name}`' for name in new_names(subject.source))}.\n",
     ]
+    if new := new_names(subject.source):
+        parts.append(f"New in code: {', '.join(f'`{name}`' for name in new)}.\n")
     parts += _evidence(subject, evidence) if evidence else [_planned(subject.experiment)]
     if subject.experiment.notes:
         parts += ["## Notes\n", f"{subject.experiment.notes}\n"]

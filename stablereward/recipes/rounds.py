@@ -140,6 +140,11 @@ class Rounds:
         return self.run.path / "chosen" / f"{self.stage}-{number + 1:04d}.json"
 
 
+def chosen_gap(rows: Sequence[Mapping[str, float]], monitor: str) -> float:
+    """By how much a monitor was higher for what was chosen than for all, over the whole run."""
+    return sum(row[f"chosen/{monitor}"] - row[monitor] for row in rows) / len(rows)
+
+
 def _row(group: Answered, prompts: Sequence[Prompt], picked: Sequence[int]) -> dict[str, Any]:
     number = next(n for n in picked if prompts[n] is group.prompt)
     completions = [
