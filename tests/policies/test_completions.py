@@ -7,6 +7,6 @@ def test_a_prompt_without_a_preference_is_shown_by_its_text():
 
 
 def test_a_prompt_of_a_preference_is_shown_by_its_question():
-    asked = Preference(id="1", question="Which?", responses=("a", "b"), best=1)
+    asked = Preference(id="1", question="Which?", responses=("a", "b"), ranks=(1, 0))
     shown = show_prompt(Prompt(text="<system> Which?", preference=asked))
-    assert shown == {"question": "Which?", "responses": ["a", "b"], "best": 1, "images": ()}
+    assert shown == {"question": "Which?", "responses": ["a", "b"], "best": asked.best, "images": ()}
