@@ -243,13 +243,14 @@ def _with_timings(rows: list[dict[str, Any]], timings: list[dict[str, Any]]) -> 
 def _missing(run: Run, present: set[str]) -> list[str]:
     """The files that a run of this kind has and this folder lacks: what is there tells that they were."""
     sampled = any("reward/mean" in row for row in run.updates)
+    recorded = any("advantages/std" in row for row in run.updates)
     if not _rollouts(run.folder):
         present = present - {"rollouts"}
     expected = {
         "config.yaml": True,
         "metrics.jsonl": {"timings.jsonl", "distributions.jsonl", "rollouts"} & present,
         "timings.jsonl": run.updates,
-        "distributions.jsonl": sampled,
+        "distributions.jsonl": recorded,
         "rollouts": sampled,
         "results.json": {"categories.json", "examples.jsonl", "judgements"} & present,
         "categories.json": run.results,
