@@ -44,9 +44,9 @@ def rollouts_section(run: Run) -> Html | None:
     written = [one for group in run.groups for one in group.completions[:MAX_COMPLETIONS]]
     return join(
         [
+            filmstrip(run),
             el("p", said, cls="muted"),
             _kinds(written),
-            filmstrip(run),
             legend() if any("clipped" in kinds_of(one) for one in written) else None,
             control,
             el("p", "Nothing of this kind in this update.", cls="muted nothing", hidden=True),
