@@ -26,17 +26,18 @@ def prose(text: str, cls: str = "") -> Html:
     return el("div", clipped(text), cls=f"prose {cls}".rstrip(), dir="auto")
 
 
-def writing(text: str, clips: Sequence[Clip] = ()) -> Html:
+def writing(text: str, clips: Sequence[Clip] = (), *, asked: bool = True) -> Html:
     """Thinking and answer apart where the text has both in order; otherwise the text as it is.
 
     `clips` are marked; their places are characters of `text`. Where one is in a tag, the tags are shown.
+    Where this form was `asked` for, a text without it is told.
     """
     found = PARTS.fullmatch(text)
     if not found or not all(any(_inside(clip, found.span(i)) for i in (1, 2, 3)) for clip in clips):
         whole = _marked_prose(text, clips, (0, len(text)), "raw")
         return el(
             "div",
-            None if found else el("span", "not in the asked form", cls="tag warn"),
+            el("span", "not in the asked form", cls="tag warn") if asked and not found else None,
             whole,
             cls="writing",
         )

@@ -1,6 +1,7 @@
 """An experiment from its arms to its page, on a recipe that takes no time."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -152,3 +153,21 @@ def test_the_pages_are_those_of_the_code_and_the_evidence() -> None:
         assert (root / "docs/recipes" / name).read_text(encoding="utf-8") == content, (
             f"{name}: run lab.recipe.write_pages"
         )
+
+
+def test_the_page_keeps_its_diagram_and_shows_every_curve(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = files.read(written_by(folder, monkeypatch).evidence)
+    assert made is not None
+    curve = made.arms["fair"].curves["throw heads"]
+    arms = {
+        name: replace(arm, curves={"throw heads": curve, "throw tails": curve})
+        for name, arm in made.arms.items()
+    }
+    subject = replace(
+        Subject.of("tests/coin", coin), docstring="A coin.\n\n    throw → side\n    again\n\nMore."
+    )
+    text = page(subject, replace(made, arms=arms))
+    assert "\n\n    throw → side\n    again\n\nMore." in text
+    assert "![heads of every arm](coin.svg)" in text and "![tails of every arm](coin-2.svg)" in text
