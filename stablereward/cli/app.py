@@ -1,5 +1,6 @@
 """The command `stablereward`. A verb imports what it needs when it runs, so that `--help` is quick."""
 
+import errno
 import os
 import sys
 import warnings
@@ -20,7 +21,10 @@ from stablereward.cli.recipes import recipes
 from stablereward.cli.report import report
 from stablereward.cli.score import score
 from stablereward.cli.train import train
-from stablereward.errors import ModelError, StableRewardError
+from stablereward.errors import ConfigError, ModelError, StableRewardError
+
+MAX_SHOWN = 80
+"""Letters of a name that no file can have."""
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 for verb in (demo, judge, train, bench, compare, score, recipes, report, doctor):
@@ -39,6 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if not (cause := _memory_is_full(error)):
             raise
         _fail(ModelError(f"{cause}; `stablereward doctor` shows what fits on this machine"))
+    except OSError as error:
+        # Any path of any verb may be one; the system refuses such a name wherever it is first looked at.
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        name = str(error.filename)[:MAX_SHOWN]
+        _fail(ConfigError(f"a path is too long for this machine ({name}…); give a shorter one"))
     sys.exit(0)
 
 
