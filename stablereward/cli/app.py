@@ -23,6 +23,7 @@ from stablereward.cli.score import score
 from stablereward.cli.train import train
 from stablereward.errors import ConfigError, ModelError, StableRewardError
 
+ClickException = typer.BadParameter.__mro__[2]
 MAX_SHOWN = 80
 """Letters of a name that no file can have."""
 
@@ -36,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command and exits. What a user can cause is one line on stderr and its own exit code."""
     _quieten_libraries()
     try:
-        app(arguments, prog_name="stablereward")
+        sys.exit(app(arguments, prog_name="stablereward", standalone_mode=False) or 0)
+    except ClickException as error:
+        _usage(error)
     except StableRewardError as error:
         _fail(error)
     except (MemoryError, RuntimeError) as error:
@@ -49,7 +52,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
             raise
         name = str(error.filename)[:MAX_SHOWN]
         _fail(ConfigError(f"a path is too long for this machine ({name}…); give a shorter one"))
-    sys.exit(0)
+
+
+def _usage(error: ClickException) -> NoReturn:
+    """One plain line; without any arguments, the help that click gives as its message."""
+    if not error.message:
+        sys.exit(error.exit_code)
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "stablereward"
+    said = " ".join(printable(error.format_message()).split()).rstrip(".")
+    print(f"error: {said}; `{command} --help` shows what there is", file=sys.stderr)
+    sys.exit(error.exit_code)
 
 
 def _memory_is_full(error: Exception) -> str:
