@@ -151,6 +151,27 @@ def test_a_wrong_setting_is_one_line_and_code_2(
     assert said in one_line(errors.splitlines()[-1])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["jugde"], "judge"),
+        (["judge", "--nope"], "--nope"),
+        (["judge", "--votes", "many"], "--votes"),
+        (["judge", "--votes", "0"], "--votes"),
+        (["report"], "RUN"),
+        (["train"], "RECIPE"),
+    ],
+)
+def test_a_wrong_use_is_one_plain_line_on_a_narrow_terminal(
+    arguments: list[str], said: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    code, out, errors = command(*arguments)
+    assert (code, out) == (2, "")
+    line = one_line(errors)
+    assert said.lower() in line.lower() and "--help` shows" in line
+
+
 LONG = "n" * 300
 FILES = (
     "train",

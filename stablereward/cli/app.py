@@ -5,7 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -23,7 +23,8 @@ from stablereward.cli.score import score
 from stablereward.cli.train import train
 from stablereward.errors import ConfigError, ModelError, StableRewardError
 
-ClickException = typer.BadParameter.__mro__[2]
+ClickException: Any = typer.BadParameter.__mro__[2]
+"""Of the click that this typer uses, which may be a copy of its own."""
 MAX_SHOWN = 80
 """Letters of a name that no file can have."""
 
@@ -40,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(app(arguments, prog_name="stablereward", standalone_mode=False) or 0)
     except ClickException as error:
         _usage(error)
+    except typer.Abort:
+        sys.exit(1)
     except StableRewardError as error:
         _fail(error)
     except (MemoryError, RuntimeError) as error:
@@ -54,9 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         _fail(ConfigError(f"a path is too long for this machine ({name}…); give a shorter one"))
 
 
-def _usage(error: ClickException) -> NoReturn:
+def _usage(error: Any) -> NoReturn:
     """One plain line; without any arguments, the help that click gives as its message."""
-    if not error.message:
+    if type(error).__name__ == "NoArgsIsHelpError":  # which has shown it already
         sys.exit(error.exit_code)
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "stablereward"

@@ -49,9 +49,8 @@ def require_skipped(faults: Sequence[Fault], skip: Sequence[Kind], num: int, wha
         told = "; ".join(
             f"{kind}: {len(f)} of {num} {what}, first {f[0].reason}" for kind, f in wrong.items()
         )
-        raise DataError(
-            f"{told}; mend the file, or leave all of these out with --set data.skip=[{','.join((*skip, *wrong))}]"
-        )
+        skips = ",".join((*skip, *wrong))
+        raise DataError(f"{told}; mend the file, or leave all of these out with --set data.skip=[{skips}]")
     for kind, found in by_kind(faults).items():
         if kind not in skip:
             more = (
