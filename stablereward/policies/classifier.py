@@ -6,10 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from stablereward.errors import ModelError
 from stablereward.policies.chat_template import find_template
+from stablereward.policies.config_file import read_config
 from stablereward.policies.processor import UNREADABLE, cause
 from stablereward.policies.token import device_named, number_named
 from stablereward.policies.vocabulary import control_tokens_of, without_tokens
@@ -120,7 +121,7 @@ def read_classifier(
     number = number_named(dtype, where)
     trust = {"trust_remote_code": trust_remote_code}
     try:
-        config = AutoConfig.from_pretrained(folder, **trust)
+        config = read_config(folder, **trust)
         if new_head:
             config.num_labels = 1
         model, found = AutoModelForSequenceClassification.from_pretrained(

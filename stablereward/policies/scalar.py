@@ -13,7 +13,6 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoConfig
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
@@ -29,6 +28,8 @@ from stablereward.policies.classifier import (
     read_classifier,
     too_long,
 )
+from stablereward.policies.config_file import read_config
+from stablereward.policies.processor import UNREADABLE
 from stablereward.policies.scalar_head import HeadConfig, last_where, pooling_of, scalar_head
 from stablereward.policies.shipped import model_folder
 from stablereward.policies.token import TokenPolicy, device_named, number_named
@@ -275,7 +276,10 @@ def _shared(model: nn.Module, tokenizer: object, folder: Path) -> TokenPolicy | 
 
 def _has_class(folder: Path) -> bool:
     """Whether transformers has a sequence classifier of the family, which reads text alone."""
-    kind = type(AutoConfig.from_pretrained(folder))
+    try:
+        kind = type(read_config(folder))
+    except UNREADABLE:
+        return False  # whoever loads it says what is wrong with it
     sees = kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
     return not sees and kind in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
 

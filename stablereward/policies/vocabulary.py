@@ -14,7 +14,8 @@ class Vocabulary:
 
     `control_tokens` are the special tokens as text, the `placeholders` of images among them, without the
     tags; `special_tags` are the tags that the tokenizer has as special tokens. `textless` are the ids that
-    no token has: rows that pad the model's matrices, and holes.
+    no token has: rows that pad the model's matrices, and holes. `unsaid` are all ids that `text` drops,
+    but for those that end a completion: writing one would be a step that nobody reads.
     """
 
     def __init__(
@@ -26,6 +27,7 @@ class Vocabulary:
         self.special_tags = [token for token in TAGS if token in special]
         self.textless = sorted(set(range(size)) - set(tokenizer.get_vocab().values()))
         self._silent = {*tokenizer.convert_tokens_to_ids(self.control_tokens), *stop_ids, *self.textless}
+        self.unsaid = sorted((self._silent - {*stop_ids}) & {*range(size)})
 
     def text(self, ids: Iterable[int]) -> str:
         """What the ids say, without control tokens and end tokens and with the tags."""

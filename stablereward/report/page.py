@@ -19,6 +19,7 @@ from stablereward.report.quantities import duration, is_number, percent, plural
 from stablereward.report.reproduce import reproduce_section
 from stablereward.report.results import qualification, results_section, verdict
 from stablereward.report.rollouts import rollouts_section
+from stablereward.report.rows_left_out import rows_left_out_section
 from stablereward.report.run import Run
 
 POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -34,6 +35,7 @@ def run_page(run: Run) -> str:
         ("Distributions", distributions_section(run)),
         ("Judgements", examples_section(run)),
         ("Rollouts", rollouts_section(run)),
+        ("Left-out", rows_left_out_section(run)),
         ("Events", events_section(run)),
         ("Reproduce", reproduce_section(run)),
     )
