@@ -55,7 +55,7 @@ def with_template(policy: TokenPolicy, template: str) -> TokenPolicy:
 
 
 def rendered(policy: TokenPolicy, text: str = "Hi") -> str:
-    decoded: str = policy.tokenizer.decode(policy.encode(Prompt(text=text)).input_ids_P)
+    decoded: str = policy.tokenizer.decode(policy.encode(Prompt.user(text=text)).input_ids_P)
     return decoded
 
 

@@ -56,7 +56,7 @@ def counts(policy: TokenPolicy, prompt: Prompt) -> list[int]:
 
 def test_the_tags_of_the_template_reach_the_model(policy: TokenPolicy) -> None:
     assert counts(policy, r1_reward(JUDGED)) == [2, 2, 2, 2]
-    assert counts(policy, Prompt(text=TEXT)) == [1, 1, 1, 1]
+    assert counts(policy, Prompt.user(text=TEXT)) == [1, 1, 1, 1]
 
 
 def test_special_tags_in_data_are_only_letters(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ FAILURE = Failure(reason="down")
 
 def outcome(reward: RewardFunction, text: str = "", best: int = 0) -> Reward | Failure:
     preference = Preference(question="q", responses=("a", "b"), ranks=(best, 1 - best))
-    sample = Sample(prompt=Prompt(text="p", preference=preference), completion=Completion(text=text))
+    sample = Sample(prompt=Prompt.user(text="p", preference=preference), completion=Completion(text=text))
     return asyncio.run(score([sample], reward))[0]
 
 
