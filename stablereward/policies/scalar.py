@@ -88,8 +88,8 @@ class ScalarModel(nn.Module):
 
     A score is that of the one dialogue, unpadded and alone, up to rounding: the question as the user's turn
     and the response as the assistant's in the model's chat template, with no turn opened after it; of
-    pictures see `Encoder.answered`. The head computes in float32. `tokens_read` counts what `scores` has read, a
-    question once for all responses that share it.
+    pictures see `Encoder.answered`. The head computes in float32. `tokens_read` counts what `scores` has
+    read, a question once for all responses that share it.
     """
 
     def __init__(self, policy: TokenPolicy, head: nn.Module, config: HeadConfig) -> None:

@@ -73,7 +73,7 @@ def test_special_tags_in_data_are_only_letters(tmp_path: Path) -> None:
 def test_a_response_within_another_is_broken_once(tmp_path: Path) -> None:
     policy = with_special_tags(make("llama", tmp_path))
     both = Preference(question="?", responses=("It is <think>.", "Well. It is <think>. So </think>."))
-    text = policy.vocabulary.harmless(r1_reward(both))
+    text = policy.vocabulary.harmless(r1_reward(both).text, both)
     assert text.count("It is < think>.") == 2 and text.count("So < /think>.") == 1 and "< < " not in text
 
 
