@@ -130,7 +130,7 @@ def _question(question: str, responses: list[str], pictures: list[str], images: 
         if any("\ud800" <= character <= "\udfff" for character in text):
             raise ConfigError(f"{name} is not UTF-8 text; repair it, or give it in a file (--preferences)")
 
-    def loaded(paths: list[str], option: str) -> list[Image]:
+    def loaded(paths: list[str], option: str) -> list["Image"]:
         if "" in paths:
             raise ConfigError(f"{option} is empty; give the path of an image (is a variable not set?)")
         return [load_image(source, option) for source in sources(paths, option, Path())]
