@@ -18,6 +18,7 @@ from stablereward.cli.options import (
     ImagesRoot,
     MaxCompletionLength,
     Model,
+    ResponseImages,
     Server,
     ServerExtra,
     ServerModel,
@@ -43,14 +44,7 @@ def judge(
     responses: Annotated[
         list[str] | None, typer.Option("--response", help="A response; give two or more.")
     ] = None,
-    response_images: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--response-image",
-            metavar="PATH",
-            help="A response that is a picture, or a folder of a clip's frames; they come after --response.",
-        ),
-    ] = None,
+    response_images: ResponseImages = None,
     images: Annotated[
         list[str] | None,
         typer.Option(
