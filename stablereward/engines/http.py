@@ -117,10 +117,12 @@ class OpenAIServer:
         async with line.prompt_slots:
             try:
                 async with line.encoding:
-                    content = await asyncio.to_thread(chat.message_content, prompt)
+                    messages = await asyncio.to_thread(chat.messages_of, prompt)
             except DataError as error:
                 return Failure(reason="bad_image", detail=str(error))
-            bodies = [chat.request(self.model, content, sampling, k) for k in range(sampling.num_generations)]
+            bodies = [
+                chat.request(self.model, messages, sampling, k) for k in range(sampling.num_generations)
+            ]
             line.num_asked += len(bodies)
             answers = await asyncio.gather(*(self._ask(line, body) for body in bodies))
         failures = [answer for answer in answers if isinstance(answer, Failure)]

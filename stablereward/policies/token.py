@@ -30,7 +30,7 @@ from stablereward.policies.shipped import model_folder
 from stablereward.policies.tree import EncodedGroup, EncodedPrompt, Tree, tree_attention
 from stablereward.policies.vision import quicken
 from stablereward.policies.vocabulary import Vocabulary
-from stablereward.types import Prompt
+from stablereward.types import Prompt, Response
 
 NUMBERS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -213,8 +213,9 @@ class TokenPolicy(nn.Module):
         """The token ids that write `text` after the prompt, end token included: the inverse of `text`."""
         return (*self.vocabulary.ids(after_opening(prompt.opened, text)), self.end_id)
 
-    def encode_answered(self, prompt: Prompt, responses: Sequence[str]) -> EncodedGroup:
-        """The prompt and each response as the turn that follows it; the prompt is prepared once.
+    def encode_answered(self, prompt: Prompt, responses: Sequence[Response]) -> list[EncodedGroup]:
+        """The prompt and each response as the turn that follows it, as rows whose completions together are
+        the responses in order: one row for texts, which share the prompt, else one for each response.
 
         The tokens are those of the whole dialogue in the chat template (see `Encoder.answered`). Raises as
         `encode` does.

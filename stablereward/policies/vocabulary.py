@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from stablereward.types import Prompt
+from stablereward.types import Preference, parts_of
 
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 """What a judgement is written in. To some tokenizers these are special tokens; here they are text."""
@@ -44,12 +44,16 @@ class Vocabulary:
         ids: list[int] = encoded["input_ids"]
         return ids
 
-    def harmless(self, prompt: Prompt) -> str:
-        """The prompt's text, where nothing in the data acts as a control token. The template's tags stay."""
-        text, preference = prompt.text, prompt.preference
+    def harmless(self, text: str, preference: Preference | None) -> str:
+        """A prompt's text, where nothing in the data acts as a control token. The template's tags stay.
+
+        `preference` is what the prompt was made from.
+        """
         if self.special_tags and preference is not None:
+            parts = (part for response in preference.responses for part in parts_of(response))
+            pieces = {preference.question, *(part for part in parts if isinstance(part, str))}
             # The longest first, for a shorter one may be a part of it.
-            for piece in sorted({preference.question, *preference.responses}, key=len, reverse=True):
+            for piece in sorted(pieces, key=len, reverse=True):
                 if any(tag in piece for tag in self.special_tags):
                     text = text.replace(piece, without_tokens(piece, self.special_tags))
         return without_tokens(text, self.control_tokens)

@@ -190,8 +190,8 @@ def _stages(config: Config, folder: RunFolder) -> None:
     annotator, scored = _annotator(config, folder), reward(config, folder.path / "referee")
     if config.model == "toy-base" and annotator is None:
         say(
-            "warning: toy-base is no judge, and without an annotator nothing makes it one, so nothing will be "
-            "learnt; set annotator.base_url and annotator.model, or start from --set model=toy"
+            "warning: toy-base is no judge, and without an annotator nothing makes it one, so nothing will "
+            "be learnt; set annotator.base_url and annotator.model, or start from --set model=toy"
         )
     with stage(folder, "data"):
         preferences = _preferences(config, folder)

@@ -4,12 +4,15 @@ import base64
 import struct
 import warnings
 from io import BytesIO
+from itertools import groupby
 from pathlib import Path
 
 from PIL import Image
 
 from stablereward.report.markup import Html, el
 from stablereward.report.quantities import plural
+from stablereward.report.run import Picture, Shown
+from stablereward.report.writing import prose
 
 TINY = 128
 """Up to this many pixels a side an image is kept as it is."""
@@ -47,6 +50,19 @@ def pictures(folder: Path, names: list[str], *, alt: str = "shown to the judge")
     more = len(names) - MAX_SHOWN
     note = el("span", f"and {plural(more, 'more image')}", cls="muted") if more > 0 else None
     return el("div", *shown, note, cls="pictures")
+
+
+def response(folder: Path, shown: Shown) -> Html:
+    """A response of a run: its text, or its texts and pictures in order; neighbouring pictures in a row."""
+    if isinstance(shown, str):
+        return prose(shown)
+    pieces: list[Html | None] = []
+    for kind, parts in groupby(shown, type):
+        if kind is str:
+            pieces.append(prose("".join(part for part in parts if isinstance(part, str))))
+        else:
+            pieces.append(pictures(folder, [part.image for part in parts if isinstance(part, Picture)]))
+    return el("div", *pieces)
 
 
 def picture(folder: Path, name: str, *, alt: str) -> Html:

@@ -8,7 +8,7 @@ from itertools import groupby
 from stablereward.report.clips import Clip, clips_of, legend, summary
 from stablereward.report.filmstrip import filmstrip
 from stablereward.report.markup import Html, el, join, thin
-from stablereward.report.media import pictures
+from stablereward.report.media import pictures, response
 from stablereward.report.quantities import MINUS, SPACE, number, plural
 from stablereward.report.run import Group, Run, Written
 from stablereward.report.writing import clipped, question, writing
@@ -111,7 +111,7 @@ def _group(run: Run, group: Group, asked: bool) -> Html:
         el(
             "div",
             pictures(run.folder, group.images),
-            question(group.question, group.responses, group.best),
+            question(group.question, [response(run.folder, one) for one in group.responses], group.best),
             el(
                 "div",
                 el("p", _summary(group.completions, noun), cls="muted")

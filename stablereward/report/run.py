@@ -93,12 +93,22 @@ class Written(Record):
     clipped: dict[str, list[int]] = {}
 
 
+class Picture(Record):
+    """A picture within a response; `image` is a path relative to the run folder."""
+
+    image: str
+
+
+Shown = str | list[str | Picture]
+"""A response: a text, or texts and pictures in order."""
+
+
 class Group(Record):
     """One question in an update and its completions. `images` are paths relative to the run folder."""
 
     update: int
     question: str = ""
-    responses: list[str] = []
+    responses: list[Shown] = []
     images: list[str] = []
     best: int | None = None
     completions: list[Written] = []
@@ -126,7 +136,7 @@ class Example(Record):
     """One held-out question with its judgements."""
 
     question: str = ""
-    responses: list[str] = []
+    responses: list[Shown] = []
     images: list[str] = []
     best: int | None = None
     category: str = ""

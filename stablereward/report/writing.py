@@ -75,18 +75,18 @@ def _marked_prose(text: str, clips: Sequence[Clip], span: tuple[int, int], cls: 
     return el("div", body, cls=f"prose {cls}", dir="auto")
 
 
-def question(text: str, responses: list[str], best: int | None) -> Html:
-    """A question and its responses, the better one marked."""
+def question(text: str, responses: Sequence[Html], best: int | None) -> Html:
+    """A question and its responses, the better one marked; a text is `prose`."""
     return el("div", el("h3", clipped(text), dir="auto"), *_responses(responses, best), cls="question")
 
 
-def _responses(responses: list[str], best: int | None) -> list[Html]:
+def _responses(responses: Sequence[Html], best: int | None) -> list[Html]:
     return [
         el(
             "div",
             el("span", f"Response {i + 1}", cls="label"),
             el("span", "better", cls="tag good") if i == best else None,
-            prose(response),
+            response,
             cls="response best" if i == best else "response",
         )
         for i, response in enumerate(responses)

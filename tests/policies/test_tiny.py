@@ -63,7 +63,7 @@ def test_a_judgement_prompt_is_short(folder: Path) -> None:
     policy = TokenPolicy.load(folder, device="cpu")
     preference = Preference(question="What colour is the ball?", responses=("Red.", "Blue."))
     prompt = r1_reward(preference)
-    encoded = policy.encode(Prompt(text=prompt.text, images=(picture(84, 84),)))
+    encoded = policy.encode(Prompt.user(text=prompt.text, images=(picture(84, 84),)))
     num_visual = int((encoded.input_ids_P == policy.model.config.image_token_id).sum())
     assert num_visual == 9
     assert encoded.num_tokens < 60
@@ -73,7 +73,7 @@ def test_a_judgement_prompt_is_short(folder: Path) -> None:
 
 def test_a_photograph_is_scaled_down(folder: Path) -> None:
     policy = TokenPolicy.load(folder, device="cpu")
-    encoded = policy.encode(Prompt(text="?", images=(picture(640, 480),)))
+    encoded = policy.encode(Prompt.user(text="?", images=(picture(640, 480),)))
     assert int((encoded.input_ids_P == policy.model.config.image_token_id).sum()) <= 64
 
 

@@ -56,7 +56,7 @@ def counts(policy: TokenPolicy, prompt: Prompt) -> list[int]:
 
 def test_the_tags_of_the_template_reach_the_model(policy: TokenPolicy) -> None:
     assert counts(policy, r1_reward(JUDGED)) == [2, 2, 2, 2]
-    assert counts(policy, Prompt(text=TEXT)) == [1, 1, 1, 1]
+    assert counts(policy, Prompt.user(text=TEXT)) == [1, 1, 1, 1]
 
 
 def test_special_tags_in_data_are_only_letters(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_special_tags_in_data_are_only_letters(tmp_path: Path) -> None:
 def test_a_response_within_another_is_broken_once(tmp_path: Path) -> None:
     policy = with_special_tags(make("llama", tmp_path))
     both = Preference(question="?", responses=("It is <think>.", "Well. It is <think>. So </think>."))
-    text = policy.vocabulary.harmless(r1_reward(both))
+    text = policy.vocabulary.harmless(r1_reward(both).text, both)
     assert text.count("It is < think>.") == 2 and text.count("So < /think>.") == 1 and "< < " not in text
 
 

@@ -20,7 +20,7 @@ FAILURE = Failure(reason="down")
 
 def outcome(reward: RewardFunction, text: str = "", best: int = 0) -> Reward | Failure:
     preference = Preference(question="q", responses=("a", "b"), ranks=(best, 1 - best))
-    sample = Sample(prompt=Prompt(text="p", preference=preference), completion=Completion(text=text))
+    sample = Sample(prompt=Prompt.user(text="p", preference=preference), completion=Completion(text=text))
     return asyncio.run(score([sample], reward))[0]
 
 
@@ -98,6 +98,6 @@ def test_a_function_of_rewards_leaves_failures_and_parts(later: bool) -> None:
         return [said(Sample(prompt=asked.prompt, completion=t)) for t in asked.trajectories]
 
     reward: GroupReward = each(said) if later else at_once
-    group = Group(prompt=Prompt(text="p"), trajectories=(Completion(text="3"), Completion(text="")))
+    group = Group(prompt=Prompt.user(text="p"), trajectories=(Completion(text="3"), Completion(text="")))
     [found] = asyncio.run(score_groups([group], transformed(reward, lambda value: value**2)))
     assert found == (Reward(value=9.0, parts={"own": 1.0}), FAILURE)

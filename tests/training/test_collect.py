@@ -130,7 +130,7 @@ def asking(address: str) -> RewardFunction:
     referee = OpenAIServer(base_url=address, model="referee", retries=0)
 
     async def reward(sample: Sample) -> Reward | Failure:
-        [answer] = await referee.generate([Prompt(text=sample.completion.text)], Sampling())
+        [answer] = await referee.generate([Prompt.user(text=sample.completion.text)], Sampling())
         return answer if isinstance(answer, Failure) else Reward(value=float(answer[0].text))
 
     return reward

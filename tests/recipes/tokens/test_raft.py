@@ -99,7 +99,7 @@ def test_the_order_of_rewards_is_all_that_matters(whole: Path, tmp_path: Path) -
 def test_rankings_by_hand() -> None:
     def group(name: str, *rewards: float) -> Group[Prompt, Completion]:
         return Group(
-            prompt=Prompt(text=name),
+            prompt=Prompt.user(text=name),
             trajectories=tuple(Completion(text=f"{name}{k}") for k in range(len(rewards))),
             rewards=tuple(Reward(value=r) for r in rewards),
         )
