@@ -43,7 +43,7 @@ def sorted_out(rows: Iterable[Preference | Unreadable]) -> tuple[list[Preference
 
 
 def require_skipped(faults: Sequence[Fault], skip: Sequence[Kind], num: int, what: str = "rows") -> None:
-    """Raises DataError where faults, of `num` rows looked at, have kinds that are not in `skip`; names all."""
+    """Raises DataError where faults, of `num` rows looked at, have kinds not in `skip`; names all."""
     wrong = {kind: found for kind, found in by_kind(faults).items() if kind not in skip}
     if len(wrong) > 1:
         told = "; ".join(
