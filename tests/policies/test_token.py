@@ -172,7 +172,7 @@ def test_entropy_is_of_the_whole_distribution(policy: TokenPolicy) -> None:
 @pytest.mark.parametrize("family", VISION)
 def test_the_image_reaches_the_loss_and_its_gradient(family: str, tmp_path: Path) -> None:
     policy = make(family, tmp_path)
-    other = replace(ONE_IMAGE, images=(picture(64, 64, 11),))
+    other = Prompt.user(ONE_IMAGE.text, (picture(64, 64, 11),))
     completions = ragged(policy, (6, 3))
     seen, unseen = (
         EncodedGroup(prompt=policy.encode(p), completions=completions) for p in (ONE_IMAGE, other)
@@ -202,7 +202,7 @@ def test_special_tokens_that_no_setting_names_are_control_tokens(tmp_path: Path)
 def test_a_prompt_is_prepared_once(policy: TokenPolicy) -> None:
     prompt = prompts(policy)[0]
     assert policy.encode(prompt) is policy.encode(prompt)
-    assert policy.encode(replace(prompt, text="Another?")) is not policy.encode(prompt)
+    assert policy.encode(Prompt.user("Another?", prompt.images)) is not policy.encode(prompt)
 
 
 def test_prepared_prompts_are_kept_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
