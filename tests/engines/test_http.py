@@ -150,7 +150,7 @@ def test_the_key_is_never_shown() -> None:
 def test_a_slow_server_is_a_timeout() -> None:
     started = time.monotonic()
     answers, server = generate(lambda _: says("late", delay=0.6), timeout=0.1, retries=1)
-    assert failure(answers).reason == "timeout"
+    assert failure(answers).reason == "timeout" and "(the last of 2 tries, " in failure(answers).detail
     assert len(server.requests) == 2
     assert time.monotonic() - started < 2
 
