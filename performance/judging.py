@@ -14,7 +14,7 @@ from stablereward.policies.shipped import model_folder
 
 VOTES = 15
 DEMO = Shape(prompt=30, completion=96, prompts=1)
-"""The toy's prompts have their own length; its judge may write 96 tokens, as in `recipes.r1_reward.tiny`."""
+"""The toy's prompts have their own length; its judge may write 96 tokens, as in the recipe's `tiny`."""
 SHARED = Shape(prompt=482, completion=60, prompts=1, image=256)
 
 

@@ -20,8 +20,8 @@ from stablereward.data.toy.pairs import pairs
 from stablereward.engines.hf import HFEngine
 from stablereward.policies.parts import grad_norms, trained_parts
 from stablereward.policies.token import TokenPolicy
-from stablereward.recipes import r1_reward as recipe
 from stablereward.recipes.completions import completion_collector
+from stablereward.recipes.judges import r1_reward as recipe
 from stablereward.runs.folder import RunFolder
 from stablereward.training.fit import Update, fit
 from stablereward.training.mending import Mender

@@ -21,7 +21,7 @@ from stablereward.policies.completions import Demonstrations
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.tree import EncodedGroup
 from stablereward.recipes.completions import completion_collector
-from stablereward.recipes.r1_reward import tiny
+from stablereward.recipes.judges.r1_reward import tiny
 from stablereward.rewards.reward import Sample
 from stablereward.training.fit import fit
 from stablereward.training.imitation import SFTConfig, imitation_batches, imitation_loss

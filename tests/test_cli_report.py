@@ -12,7 +12,7 @@ from report.sample import write_run
 
 from stablereward.cli import main
 from stablereward.config import dump
-from stablereward.recipes import r1_reward
+from stablereward.recipes.judges import r1_reward
 from stablereward.report.report import write_report
 from stablereward.runs.machine import keep_machine
 

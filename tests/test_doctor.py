@@ -12,7 +12,7 @@ from stablereward.cli.memory import PUBLISHED, judging, training
 from stablereward.cli.plan import Planner, remedies, warning
 from stablereward.errors import ConfigError
 from stablereward.policies.shipped import model_folder
-from stablereward.recipes.r1_reward import Config, tiny
+from stablereward.recipes.judges.r1_reward import Config, tiny
 from stablereward.training.outline import Outline
 
 TOY = ["--plan", "r1_reward", "--set", "model=toy", "--set", "data.toy.num_train=4"]

@@ -21,8 +21,7 @@ from stablereward.objectives.named import ALL, ppo, stable_reinforce
 from stablereward.objectives.objective import Objective
 from stablereward.policies.token import Scored, TokenPolicy
 from stablereward.policies.tree import Tree
-from stablereward.recipes import r1_reward
-from stablereward.recipes.judges import base_reward
+from stablereward.recipes.judges import base_reward, r1_reward
 from stablereward.recipes.sources import Data, Toy
 from stablereward.recipes.stages import Difficulty, Hardware, reinforce
 from stablereward.rewards.reward import Sample, apply

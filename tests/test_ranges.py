@@ -15,9 +15,9 @@ from stablereward.errors import ConfigError
 from stablereward.lab.jobs import Job
 from stablereward.lab.start import Setup
 from stablereward.ranges import LARGE, Count, Positive, Proportion, Range, ranges, require_ranges
-from stablereward.recipes import r1_reward
 from stablereward.recipes.found import described, load
-from stablereward.recipes.r1_reward import Server
+from stablereward.recipes.judges import r1_reward
+from stablereward.recipes.judges.r1_reward import Server
 
 ROOTS = [load(name).Config for name in described()] + [Job, Setup]
 VALUES = (-1, 0, 10**17, math.nan, math.inf, -math.inf, 1e308, 0.5)

@@ -15,6 +15,6 @@ def demo(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
 ) -> None:
     """Train and measure a judge on the toy world: no GPU, no network, some minutes."""
-    from stablereward.recipes import r1_reward
+    from stablereward.recipes.judges import r1_reward
 
     show_outcome(r1_reward.run(replace(r1_reward.tiny(), output=output, seed=seed), resume=resume))

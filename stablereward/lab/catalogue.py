@@ -61,6 +61,9 @@ SYSTEMS = {
 }
 """Paper (arXiv) and idea of each by "family/name"."""
 
+STUDIES = {"judges/r1_reward": "../stability.md"}
+"""The pages of systems whose evidence is a study with a command of its own."""
+
 
 def entries(recipes: Sequence[tuple[str, Any]], tested: Mapping[str, Sequence[Tested]]) -> list[Entry]:
     """A line for every system, and for every other recipe that has an experiment."""
@@ -73,7 +76,8 @@ def entries(recipes: Sequence[tuple[str, Any]], tested: Mapping[str, Sequence[Te
             paper=f"[{paper}](https://arxiv.org/abs/{paper})" if paper else "",
             idea=idea,
             tested=tested.get(name, ()),
-            there=name in modules,
+            there=name in modules or name in STUDIES,
+            study=STUDIES.get(name, ""),
         )
         for name, (paper, idea) in {**SYSTEMS, **others}.items()
     ]

@@ -161,7 +161,7 @@ def picture_name(short: str, number: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A line of the table of all systems."""
+    """A line of the table of all systems. `study` is a page that stands in the place of its own."""
 
     name: str
     family: str
@@ -169,6 +169,10 @@ class Entry:
     idea: str
     tested: Sequence[Tested] = ()
     there: bool = False
+    study: str = ""
+
+
+NOT_YET = {True: "no evidence yet", False: "planned"}
 
 
 def catalogue(entries: Sequence[Entry]) -> str:
@@ -184,11 +188,11 @@ def catalogue(entries: Sequence[Entry]) -> str:
         said = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items() if count)
         rows.append(
             [
-                f"[{name}]({name}.md)" if entry.there else name,
+                f"[{name}]({entry.study or f'{name}.md'})" if entry.there else name,
                 entry.family,
                 entry.paper,
                 entry.idea,
-                said or ("no evidence yet" if entry.there else "planned"),
+                f"[a study]({entry.study})" if entry.study else said or NOT_YET[entry.there],
             ]
         )
     head = ["recipe", "family", "paper", "idea", "claims"]

@@ -24,7 +24,7 @@ from stablereward.judges.generative import Generative, decoding
 from stablereward.lab.arms import stable_reinforce
 from stablereward.lab.regimes import Regime
 from stablereward.policies.token import TokenPolicy
-from stablereward.recipes.r1_reward import Config, reward, tiny
+from stablereward.recipes.judges.r1_reward import Config, reward, tiny
 from stablereward.recipes.sources import Data, Toy, load, toy_annotator
 from stablereward.recipes.stages import (
     Difficulty,

@@ -12,6 +12,7 @@ from stablereward.errors import DataError
 from stablereward.evaluation import rows as row_files
 from stablereward.evaluation.evaluate import at_votes, evaluate
 from stablereward.evaluation.metrics import by_category, summarise
+from stablereward.judges.controls import always_first, longer_wins
 from stablereward.judges.generative import Generative, decoding
 from stablereward.judges.protocol import PreferenceJudge
 from stablereward.recipes.stages import Hardware, load_policy
@@ -57,6 +58,27 @@ class Judges:
             self._engine = None  # before the next is loaded
             self._path, self._engine = path, HFEngine(load_policy(path, self.hardware, None))
         return self._engine
+
+
+def before_and_after(
+    hardware: Hardware,
+    max_completion_length: int,
+    start: str | Path,
+    trained: Path,
+    *,
+    votes: tuple[int, ...],
+    start_name: str,
+) -> list[Subject]:
+    """What is measured of a generative judge: before, after, after by so many votes, and three controls."""
+    judges = Judges(hardware, max_completion_length)
+    before, after = judges.of(start), judges.of(trained)
+    return [
+        Subject(name=start_name, role="start", judge=before),
+        Subject(name="trained", role="trained", judge=after, votes=votes),
+        Subject(name="trained, images shuffled", role="control", judge=after, shuffle_images=True),
+        Subject(name="always first", role="control", judge=lambda votes: always_first),
+        Subject(name="longer wins", role="control", judge=lambda votes: longer_wins),
+    ]
 
 
 def measure(

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,12 +22,11 @@ from stablereward.policies.shipped import model_folder
 from stablereward.policies.token import TokenPolicy
 from stablereward.recipes.measuring import Subject, measure
 from stablereward.recipes.rows import Fault, Kind
-from stablereward.recipes.sources import Data, Preferences, load
+from stablereward.recipes.sources import Data, Preferences, taken
 from stablereward.recipes.stages import Hardware, Lora
 from stablereward.runs.figures import Figure
-from stablereward.runs.files import to_jsonl, write_atomic
 from stablereward.runs.folder import RunFolder
-from stablereward.runs.progress import bar, say
+from stablereward.runs.progress import bar
 from stablereward.training.checkpoint import write_folder
 from stablereward.training.learner import Learner, train
 from stablereward.training.outline import read_config
@@ -62,11 +60,7 @@ class Scores(Savable, Protocol):
 def preferences(run: RunFolder, model: str | Path, data: Data, seed: int) -> Preferences:
     """What is trained and measured on, all of which the model can read; says what was left out."""
     policy = cache(lambda: without_weights(*read_config(model_folder(model))))
-    found = load(data, run.path / "data", seed, lambda read: faults(policy(), read))
-    if found.left_out:
-        write_atomic(run.path / "left_out.jsonl", to_jsonl([asdict(fault) for fault in found.left_out]))
-    say(f"  {len(found.train)} preferences to train on, {len(found.held_out)} held out")
-    return found
+    return taken(data, run.path, seed, lambda read: faults(policy(), read))
 
 
 def faults(policy: TokenPolicy, read: Sequence[Preference]) -> list[Fault]:

@@ -2,18 +2,22 @@
 
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 from stablereward.data.formats import FORMATS
 from stablereward.data.preferences import read_rows
+from stablereward.data.toy.analyses import looks
 from stablereward.data.toy.annotator import NoisyReader, ToyAnnotator
 from stablereward.data.toy.files import write_toy
 from stablereward.data.toy.pairs import pairs
 from stablereward.errors import ConfigError, DataError
 from stablereward.ranges import Number, Proportion, Size, require_ranges
 from stablereward.recipes.rows import Fault, Kind, require_skipped, sorted_out, tell
+from stablereward.runs.files import to_jsonl, write_atomic
+from stablereward.runs.progress import say
+from stablereward.training.collect import Monitor
 from stablereward.types import Preference
 
 Question = Literal["general", "hallucination", "reasoning"]
@@ -97,6 +101,15 @@ def load(data: Data, folder: Path, seed: int, look: Look | None = None) -> Prefe
     return replace(_told(train), train=rows[apart:], held_out=rows[:apart])
 
 
+def taken(data: Data, run: Path, seed: int, look: Look) -> Preferences:
+    """`load` for a run: what was left out is kept in the run's folder, and how many there are is said."""
+    found = load(data, run / "data", seed, look)
+    if found.left_out:
+        write_atomic(run / "left_out.jsonl", to_jsonl([asdict(fault) for fault in found.left_out]))
+    say(f"  {len(found.train)} preferences to train on, {len(found.held_out)} held out")
+    return found
+
+
 def first(data: Data, num: int, seed: int, look: Look | None = None) -> list[Preference]:
     """At most `num` of the preferences to train on, for a plan; the toy world is not written."""
     if data.toy is not None:
@@ -161,3 +174,8 @@ def toy_annotator(toy: Toy, seed: int) -> ToyAnnotator:
     )
     made = pairs(toy.num_train, seed=seed, kinds=toy.kinds)
     return ToyAnnotator(reader, {pair.preference().id: pair for pair in made})
+
+
+def watched(data: Data) -> dict[str, Monitor]:
+    """What is watched of analyses in the toy world: whether they look before they judge."""
+    return {"toy/looks": lambda sample: float(looks(sample.completion.text))} if data.toy else {}

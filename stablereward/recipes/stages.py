@@ -128,6 +128,15 @@ def load_policy(path: str | Path, hardware: Hardware, lora: Lora | None) -> Toke
     return policy
 
 
+def warn_untaught(model: str, annotator: Engine | None) -> None:
+    """Says that the base of the toy world, which is no judge, stays one without an annotator."""
+    if model == "toy-base" and annotator is None:
+        say(
+            "warning: toy-base is no judge, and without an annotator nothing makes it one, so nothing will "
+            "be learnt; set annotator.base_url and annotator.model, or start from --set model=toy"
+        )
+
+
 def demonstrations(
     run: RunFolder, train_on: Sequence[Preference], annotator: Engine
 ) -> list[tuple[Prompt, str]]:

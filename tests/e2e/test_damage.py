@@ -9,7 +9,7 @@ import pytest
 from transformers.utils import logging
 
 from stablereward.errors import StableRewardError
-from stablereward.recipes.r1_reward import run
+from stablereward.recipes.judges.r1_reward import run
 from stablereward.report.report import write_report
 from tests.e2e.test_folders import small
 

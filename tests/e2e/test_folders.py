@@ -14,7 +14,7 @@ import pytest
 
 from stablereward.config import resolve
 from stablereward.errors import ConfigError, EngineError, ModelError
-from stablereward.recipes.r1_reward import Config, Server, run, tiny
+from stablereward.recipes.judges.r1_reward import Config, Server, run, tiny
 from tests.loopback import closed_port_url
 
 SMALL = (

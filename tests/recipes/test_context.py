@@ -12,7 +12,7 @@ from stablereward.data.toy.pairs import pairs
 from stablereward.errors import ConfigError, DataError, ModelError
 from stablereward.policies.token import TokenPolicy
 from stablereward.recipes.context import Context, fitting
-from stablereward.recipes.r1_reward import Config, Server, run
+from stablereward.recipes.judges.r1_reward import Config, Server, run
 from stablereward.recipes.sources import Data, load
 from stablereward.recipes.stages import Hardware
 from stablereward.types import Preference

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from stablereward.recipes import r1_reward
+from stablereward.recipes.judges import r1_reward
 from stablereward.recipes.sources import Data, Toy
 from stablereward.recipes.stages import Difficulty
 from stablereward.report.compare import comparison_page

@@ -18,8 +18,8 @@ from stablereward.data.prompts import r1_reward as prompt_of
 from stablereward.errors import ConfigError, StorageError, TrainingError
 from stablereward.objectives.named import rloo
 from stablereward.policies.token import TokenPolicy
-from stablereward.recipes import r1_reward
-from stablereward.recipes.r1_reward import Config, Server, reward, run, tiny
+from stablereward.recipes.judges import r1_reward
+from stablereward.recipes.judges.r1_reward import Config, Server, reward, run, tiny
 from stablereward.rewards.reward import Sample, apply
 from stablereward.training.checkpoint import find
 from stablereward.types import Completion, Preference, Reward
@@ -251,8 +251,8 @@ SERVED = ("referee={base_url: 'http://127.0.0.1:1/v1', model: m}",)
 def test_a_setting_that_changes_no_result_is_mended_on_resume(
     mended: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stablereward.recipes.r1_reward._stages", lambda config, folder: None)
-    monkeypatch.setattr("stablereward.recipes.r1_reward.write_report", lambda folder, tell: folder)
+    monkeypatch.setattr("stablereward.recipes.judges.r1_reward._stages", lambda config, folder: None)
+    monkeypatch.setattr("stablereward.recipes.judges.r1_reward.write_report", lambda folder, tell: folder)
 
     def started(*overrides: str, resume: bool) -> Config:
         config = resolve(Config, None, [f"output={tmp_path}", *SERVED, *overrides])
