@@ -93,7 +93,7 @@ def test_recipes_are_listed_with_what_they_are(command: Command) -> None:
     code, out, _ = command("recipes")
     assert code == 0
     lines = [line.split(None, 1) for line in out.splitlines()]
-    assert dict(lines)["r1_reward"].startswith("R1-Reward (https://arxiv.org/abs/2505.02835)")
+    assert dict(lines)["judges/r1_reward"].startswith("R1-Reward (https://arxiv.org/abs/2505.02835)")
     assert len({line.index(about) for line, (_, about) in zip(out.splitlines(), lines, strict=True)}) == 1
 
 
