@@ -63,7 +63,7 @@ SYSTEMS = {
 
 
 def entries(recipes: Sequence[tuple[str, Any]], tested: Mapping[str, Sequence[Tested]]) -> list[Entry]:
-    """A line for every system, and for every other recipe that has an experiment."""
+    """A line for every system, and for every other recipe that has an experiment, which is an own one."""
     modules = dict(recipes)
     others = {name: ("", _title(module)) for name, module in recipes if name not in SYSTEMS}
     return [
@@ -74,10 +74,11 @@ def entries(recipes: Sequence[tuple[str, Any]], tested: Mapping[str, Sequence[Te
             idea=idea,
             tested=tested.get(name, ()),
             there=name in modules,
+            own=name in others,
         )
         for name, (paper, idea) in {**SYSTEMS, **others}.items()
     ]
 
 
 def _title(module: Any) -> str:
-    return (module.__doc__ or "").partition("\n")[0]
+    return (module.__doc__ or "").partition("\n")[0].rstrip(".")
