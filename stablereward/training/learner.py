@@ -71,8 +71,8 @@ def train(
     of learner i, one each where nothing is said; `first[i]` come before the turns, such as those that warm
     up a critic. The stage ends when the learner whose turn it is has made all of its own. `save_every`
     counts updates of the clock between checkpoints. `protection` acts on all learners, after updates that
-    belong together (see `protection.Guard`). A TrainingError leaves a checkpoint of the last whole update
-    behind.
+    belong together (see `protection.Guard`). A TrainingError leaves a checkpoint of the last update
+    behind, unless it is one that a collection goes on after.
 
     Raises ConfigError where a checkpoint would fall between updates that belong together.
     """
@@ -101,7 +101,8 @@ def train(
                 saved.save(done)
         guard.signal.ended(done)
     except TrainingError as error:
-        saved.save(done)
+        if done % guard.whole == 0:
+            saved.save(done)
         run.event("stopped", stage=stage, update=done + 1, reason=str(error))
         raise
 

@@ -307,6 +307,9 @@ def test_no_checkpoint_falls_between_updates_that_belong_together(tmp_path: Path
     train(RunFolder(tmp_path / "kept"), "play", drawn(6, 6, whole=2), save_every=2)
     assert [one.update for one in checkpoint.find(tmp_path / "kept", "play")] == [2, 4]
     train(RunFolder(tmp_path / "none"), "play", drawn(3, 3, whole=2), save_every=3)
+    with pytest.raises(TrainingError):
+        train(RunFolder(tmp_path / "broken"), "play", drawn(3, 6, whole=2), save_every=2)
+    assert [one.update for one in checkpoint.find(tmp_path / "broken", "play")] == [2]
     with pytest.raises(ValueError, match="whole must be 1"):
         train(RunFolder(tmp_path), "play", drawn(4, 4, whole=2), drawn(4, 4), save_every=2)
 
