@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from source import PACKAGE, ROOT
+from test_budgets import RECIPE_LINES
 
 from stablereward.recipes import found
 
@@ -22,8 +23,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the package in which one file is new."""
     root: Path = tmp_path_factory.mktemp("checkout")
     shutil.copytree(PACKAGE, root / "stablereward")
-    [example] = re.findall(r"^```python\n(.*?)^```", page(), flags=re.DOTALL | re.MULTILINE)
-    (root / "stablereward/recipes/tokens/vowels.py").write_text(example, encoding="utf-8")
+    (root / "stablereward/recipes/tokens/vowels.py").write_text(example(), encoding="utf-8")
     return root
 
 
@@ -47,6 +47,16 @@ def stranger(checkout: Path) -> Stranger:
 
 def page() -> str:
     return (ROOT / "docs/recipe.md").read_text(encoding="utf-8")
+
+
+def example() -> str:
+    [block] = re.findall(r"^```python\n(.*?)^```", page(), flags=re.DOTALL | re.MULTILINE)
+    return str(block)
+
+
+def test_the_example_keeps_the_budgets_of_a_recipe() -> None:
+    lines = example().splitlines()
+    assert 40 <= len(lines) <= RECIPE_LINES and max(map(len, lines)) <= 110
 
 
 @pytest.mark.slow
