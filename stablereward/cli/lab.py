@@ -136,5 +136,17 @@ def coverage(
     print(to_markdown(all_measured(repetitions=repetitions)))
 
 
+@lab.command()
+def pages(
+    evidence: Annotated[Path, typer.Option(help="Where the evidence is.")] = Path("evidence"),
+    docs: Annotated[Path, typer.Option(help="Where the pages are written.")] = Path("docs/recipes"),
+) -> None:
+    """Write every recipe's page and the table of all from the evidence there is; nothing is run."""
+    from stablereward.lab.recipe import write_pages
+
+    write_pages(docs, evidence)
+    print(f"pages: {docs}")
+
+
 def _names(text: str) -> list[str]:
     return [name for name in text.replace(" ", "").split(",") if name]

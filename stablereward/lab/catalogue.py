@@ -66,7 +66,7 @@ STUDIES = {"judges/r1_reward": "../stability.md"}
 
 
 def entries(recipes: Sequence[tuple[str, Any]], tested: Mapping[str, Sequence[Tested]]) -> list[Entry]:
-    """A line for every system, and for every other recipe that has an experiment."""
+    """A line for every system, and for every other recipe that has an experiment, which is an own one."""
     modules = dict(recipes)
     others = {name: ("", _title(module)) for name, module in recipes if name not in SYSTEMS}
     return [
@@ -77,6 +77,7 @@ def entries(recipes: Sequence[tuple[str, Any]], tested: Mapping[str, Sequence[Te
             idea=idea,
             tested=tested.get(name, ()),
             there=name in modules or name in STUDIES,
+            own=name in others,
             study=STUDIES.get(name, ""),
         )
         for name, (paper, idea) in {**SYSTEMS, **others}.items()
@@ -84,4 +85,4 @@ def entries(recipes: Sequence[tuple[str, Any]], tested: Mapping[str, Sequence[Te
 
 
 def _title(module: Any) -> str:
-    return (module.__doc__ or "").partition("\n")[0]
+    return (module.__doc__ or "").partition("\n")[0].rstrip(".")

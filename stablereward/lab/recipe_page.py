@@ -67,7 +67,7 @@ def page(subject: Subject, evidence: Evidence | None) -> str:
 
 def new_names(source: str) -> list[str]:
     """The functions and classes that a recipe's module defines, without what every recipe has."""
-    usual = {"Config", "run", "tiny"}
+    usual = {"Config", "run", "tiny", "prompts", "works"}
     nodes = ast.parse(source).body
     return [
         node.name
@@ -161,7 +161,7 @@ def picture_name(short: str, number: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A line of the table of all systems. `study` is a page that stands in the place of its own."""
+    """A line of the table. `own`: a recipe of no paper of the family; `study`: a page in place of its own."""
 
     name: str
     family: str
@@ -170,36 +170,38 @@ class Entry:
     tested: Sequence[Tested] = ()
     there: bool = False
     study: str = ""
-
-
-NOT_YET = {True: "no evidence yet", False: "planned"}
+    own: bool = False
 
 
 def catalogue(entries: Sequence[Entry]) -> str:
-    """The page `docs/recipes/README.md`."""
-    there = sum(entry.there for entry in entries)
-    rows = []
-    for entry in entries:
-        name = entry.name.rpartition("/")[2]
-        verdicts: Mapping[str, int] = {
-            verdict: sum(one.verdict == verdict for one in entry.tested)
-            for verdict in ("shown", "not shown", "refuted", "unknown")
-        }
-        said = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items() if count)
-        rows.append(
-            [
-                f"[{name}]({entry.study or f'{name}.md'})" if entry.there else name,
-                entry.family,
-                entry.paper,
-                entry.idea,
-                f"[a study]({entry.study})" if entry.study else said or NOT_YET[entry.there],
-            ]
-        )
+    """The page `docs/recipes/README.md`: the systems of the family, then recipes of no paper among them."""
+    systems = [entry for entry in entries if not entry.own]
+    own = [[_linked(one), one.family, one.idea, _said(one)] for one in entries if one.own]
+    there = sum(entry.there for entry in systems)
+    rows = [[_linked(one), one.family, one.paper, one.idea, _said(one)] for one in systems]
     head = ["recipe", "family", "paper", "idea", "claims"]
-    return (
-        f"{SOURCE}\n# Recipes\n\n{there} of {len(entries)} systems are there. Each is one file; its page "
+    text = (
+        f"{SOURCE}\n# Recipes\n\n{there} of {len(systems)} systems are there. Each is one file; its page "
         "has the claim, the control and the figures.\n\n" + table(head, rows)
     )
+    return text + ("\n## Own\n\n" + table(["recipe", "family", "idea", "claims"], own) if own else "")
+
+
+def _linked(entry: Entry) -> str:
+    name = entry.name.rpartition("/")[2]
+    return f"[{name}]({entry.study or f'{name}.md'})" if entry.there else name
+
+
+def _said(entry: Entry) -> str:
+    """How many claims have which verdict."""
+    if entry.study:
+        return f"[a study]({entry.study})"
+    verdicts: Mapping[str, int] = {
+        verdict: sum(one.verdict == verdict for one in entry.tested)
+        for verdict in ("shown", "not shown", "refuted", "unknown")
+    }
+    said = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items() if count)
+    return said or ("no evidence yet" if entry.there else "planned")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -117,9 +117,10 @@ def _train(
         critic=policy.value_head,
         part_of=part_of,
         figures=figures,
+        whole=rl.updates_per_collection,
     )
     try:
-        train(run, "rl", learner, save_every=rl.num_updates, whole=rl.updates_per_collection)
+        train(run, "rl", learner, save_every=rl.num_updates)
     except TrainingError as error:
         return updates, str(error)
     finally:

@@ -293,7 +293,6 @@ def reinforce(
             save_every=hardware.save_every,
             progress=lambda update: progress(update.number, _state(collected)),
             protection=protection,
-            whole=config.updates_per_collection,
         )
     write_folder(target, policy.save)
     return target

@@ -249,7 +249,6 @@ def run(name: str, config: Stepwise, *, resume: bool) -> Path:
         SHOWN,
         course=course,
         resume=resume,
-        whole=config.rl.updates_per_collection,
     )
 
 

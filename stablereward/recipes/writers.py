@@ -56,7 +56,6 @@ def run(
     shown: Shown,
     *,
     course: Course = lambda rows: [],
-    whole: int = 1,
     resume: bool,
 ) -> Path:
     """Trains the model, measures it before and after; returns the run folder, with the model in `policy/`.
@@ -70,7 +69,7 @@ def run(
         target = folder.path / "policy"
         if not target.exists():
             with stage(folder, STAGE):
-                _train(folder, target, make, name, config, whole)
+                _train(folder, target, make, name, config)
         with stage(folder, "measurement"):
             found = _measured(config, target, measure, shown)
             write(folder.path, [*found, *course(_metrics(folder.path)), _checksum(target)])
@@ -96,7 +95,7 @@ def _checksum(target: Path) -> Figure:
     return Figure(name="weights", value=float(checksum), about="a checksum of the weights")
 
 
-def _train(folder: RunFolder, target: Path, make: Make, name: str, config: Settings, whole: int) -> None:
+def _train(folder: RunFolder, target: Path, make: Make, name: str, config: Settings) -> None:
     policy = load_policy(config.model, config.hardware, config.lora)
     learner = make(folder, policy)
     with bar(name, learner.num_updates) as progress:
@@ -105,7 +104,7 @@ def _train(folder: RunFolder, target: Path, make: Make, name: str, config: Setti
             progress(update.number, f"reward {update.metrics['reward/mean']:.2f}")
 
         save_every = config.hardware.save_every
-        train(folder, STAGE, learner, save_every=save_every, progress=tell, whole=whole)
+        train(folder, STAGE, learner, save_every=save_every, progress=tell)
     write_folder(target, policy.save)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from stablereward.errors import TrainingError
+from stablereward.errors import ConfigError, TrainingError
 from stablereward.objectives.objective import Loss
 from stablereward.policies.parts import grad_norms, trained_parts
 from stablereward.policies.policy import Savable
@@ -37,6 +37,7 @@ class Learner:
     part_of: names the part that a parameter belongs to, for gradient norms by part.
     cost: what a micro-batch takes (tokens, for tokens), for the figure of speed.
     mend: gives the healthy part of an update that is not finite (see `fit.fit`).
+    whole: so many updates belong together, as those of one collection: `batches` starts between them only.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Learner:
     cost: Callable[[Any], int] | None = None
     mend: Mend[Any] | None = None
     figures: Figures | None = None
+    whole: int = 1
 
 
 def train(
@@ -62,18 +64,19 @@ def train(
     first: Sequence[int] = (),
     progress: Callable[[Update], None] | None = None,
     protection: Protection | None = None,
-    whole: int = 1,
 ) -> None:
     """Trains the learners in place, from the stage's newest checkpoint that can be read.
 
     The stage has one clock, which counts the updates of all learners. They take turns: `turns[i]` updates
     of learner i, one each where nothing is said; `first[i]` come before the turns, such as those that warm
     up a critic. The stage ends when the learner whose turn it is has made all of its own. `save_every`
-    counts updates of the clock between checkpoints. `whole` updates belong together; `protection` acts after
-    these, on all learners (see `protection.Guard`). A TrainingError leaves a checkpoint of the last whole
-    update behind.
+    counts updates of the clock between checkpoints. `protection` acts on all learners, after updates that
+    belong together (see `protection.Guard`). A TrainingError leaves a checkpoint of the last update
+    behind, unless it is one that a collection goes on after.
+
+    Raises ConfigError where a checkpoint would fall between updates that belong together.
     """
-    guard = Guard(run, stage, protection, whole=whole)
+    guard = Guard(run, stage, protection, whole=_together(learners, save_every))
     running = [_Running(learner, guard, alone=len(learners) == 1) for learner in learners]
     saved = _Saved(run, stage, running, guard)
     order = list(in_turns([learner.num_updates for learner in learners], turns, first))
@@ -98,9 +101,25 @@ def train(
                 saved.save(done)
         guard.signal.ended(done)
     except TrainingError as error:
-        saved.save(done)
+        if done % guard.whole == 0:
+            saved.save(done)
         run.event("stopped", stage=stage, update=done + 1, reason=str(error))
         raise
+
+
+def _together(learners: Sequence[Learner], save_every: int) -> int:
+    """How many updates of the clock belong together."""
+    if len(learners) > 1:
+        if any(learner.whole > 1 for learner in learners):
+            raise ValueError("learners that take turns make updates that stand alone: whole must be 1")
+        return 1
+    [learner] = learners
+    if save_every < learner.num_updates and save_every % learner.whole:
+        raise ConfigError(
+            f"save_every is {save_every}; it must be a multiple of {learner.whole}, so that no checkpoint "
+            "falls between updates of one collection"
+        )
+    return learner.whole
 
 
 def in_turns(

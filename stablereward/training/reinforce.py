@@ -59,6 +59,7 @@ def reinforcement(
         cost=lambda share: share.cost,
         mend=Mender(run, stage, module, collector, loss, recorder),
         figures=figures,
+        whole=config.updates_per_collection,
     )
 
 

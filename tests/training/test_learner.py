@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from stablereward.errors import TrainingError
+from stablereward.errors import ConfigError, TrainingError
 from stablereward.objectives.objective import Loss
 from stablereward.policies.completions import Demonstrations, completions
 from stablereward.policies.parts import part_of
@@ -286,15 +286,35 @@ def test_two_learners_and_a_memory_go_on_where_they_were_stopped(stop_after: int
     assert sorted(path.name for path in newest.iterdir()) == ["actor", "critic", "trainer"]
 
 
-def test_a_learner_whose_batches_end_early_is_an_error(tmp_path: Path) -> None:
+def drawn(num_batches: int, num_updates: int, whole: int = 1) -> Learner:
+    """A point that is drawn to 1."""
     point = Point()
-    learner = Learner(
+    return Learner(
         name="point",
         module=point,
-        batches=lambda start: iter([[1.0]]),
+        batches=lambda start: iter([[1.0]] * (num_batches - start)),
         loss=lambda wanted: Loss(((point.value - wanted) ** 2).sum(), {}),
-        num_updates=2,
+        num_updates=num_updates,
         optim=OptimConfig(learning_rate=0.1),
+        whole=whole,
     )
+
+
+def test_no_checkpoint_falls_between_updates_that_belong_together(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="save_every is 3; it must be a multiple of 2"):
+        train(RunFolder(tmp_path / "refused"), "play", drawn(6, 6, whole=2), save_every=3)
+    assert not (tmp_path / "refused").exists()
+    train(RunFolder(tmp_path / "kept"), "play", drawn(6, 6, whole=2), save_every=2)
+    assert [one.update for one in checkpoint.find(tmp_path / "kept", "play")] == [2, 4]
+    train(RunFolder(tmp_path / "none"), "play", drawn(3, 3, whole=2), save_every=3)
+    with pytest.raises(TrainingError):
+        train(RunFolder(tmp_path / "broken"), "play", drawn(3, 6, whole=2), save_every=2)
+    assert [one.update for one in checkpoint.find(tmp_path / "broken", "play")] == [2]
+    with pytest.raises(ValueError, match="whole must be 1"):
+        train(RunFolder(tmp_path), "play", drawn(4, 4, whole=2), drawn(4, 4), save_every=2)
+
+
+def test_a_learner_whose_batches_end_early_is_an_error(tmp_path: Path) -> None:
+    learner = drawn(1, 2)
     with pytest.raises(TrainingError, match="point has no batch for update 2; its batches must last for 2"):
         train(RunFolder(tmp_path), "play", learner, save_every=10)

@@ -95,8 +95,7 @@ def run(config: Config, *, resume: bool = False) -> pathlib.Path:
     make: pictures.Make = partial(learner, config=config)
     if config.ddpo is not None:
         make = partial(ddpo.learner, config=config.ddpo, seed=config.seed)
-    whole = 1 if config.ddpo is None else config.ddpo.rl.updates_per_collection
-    return pictures.run(config, make, dump(config), whole=whole, resume=resume)
+    return pictures.run(config, make, dump(config), resume=resume)
 
 
 def tiny() -> Config:

@@ -85,9 +85,8 @@ def learner(
 def run(config: Config, *, resume: bool = False) -> Path:
     """Trains and measures; returns the run folder."""
     require_whole_batches(config.hardware, config.ddpo.rl)
-    whole = config.ddpo.rl.updates_per_collection
     make = partial(learner, config=config.ddpo, seed=config.seed)
-    return pictures.run(config, make, dump(config), whole=whole, resume=resume)
+    return pictures.run(config, make, dump(config), resume=resume)
 
 
 def tiny() -> Config:

@@ -93,9 +93,8 @@ class Recipe(Protocol):
     def seed(self) -> int: ...
 
 
-def run(config: Recipe, make: Make, settings: str, *, whole: int = 1, resume: bool) -> Path:
-    """Trains the generator as `make` says and measures it beside the one it started from. `whole` updates
-    belong together.
+def run(config: Recipe, make: Make, settings: str, *, resume: bool) -> Path:
+    """Trains the generator as `make` says and measures it beside the one it started from.
 
     The run folder gets the generator, a pipeline that diffusers loads, `figures.json` and `report.html`.
     """
@@ -116,7 +115,6 @@ def run(config: Recipe, make: Make, settings: str, *, whole: int = 1, resume: bo
                     save_every=config.hardware.save_every,
                     progress=lambda one: told(one.number, f"reward {one.metrics['reward/mean']:.3f}"),
                     protection=config.protection,
-                    whole=whole,
                 )
             write_folder(target, policy.save)
     with stage(folder, "measurement"):
