@@ -1,7 +1,6 @@
 """StableReward's side of reward-model training: `reward/shared`, and `reward/alone` which reads every
 response with a question of its own."""
 
-import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -10,35 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from performance.work import BETAS, LEARNING_RATE, WORDS, Job, prompts_of
+from performance.work import BETAS, LEARNING_RATE, Job, preferences
 from performance.worker import Answer, Line, Request, Work, Worker, write_gradient
 from stablereward.policies.scalar import EncodedDialogue, ScalarModel, dialogue
 from stablereward.recipes.judges.base_reward import tiny
 from stablereward.training.fit import fit
 from stablereward.training.optim import OptimConfig, adamw
 from stablereward.training.pairwise import Share, pair_batch, pair_loss
-from stablereward.types import Preference
 
 OPTIM = OptimConfig(learning_rate=LEARNING_RATE, betas=BETAS)
-END_TOKENS = 2
-"""Of a turn, the end token and a line's end."""
-
-
-def preferences(job: Job, num: int) -> list[Preference]:
-    """Questions and responses of exactly the shape's tokens, the first response the best."""
-    shape, rng = job.shape, random.Random(job.seed + 1)
-    ranks = tuple(range(shape.group))
-    return [
-        Preference(
-            question=prompt.text,
-            images=prompt.images,
-            responses=tuple(
-                "a" + "".join(rng.choices(WORDS, k=shape.completion - END_TOKENS - 1)) for _ in ranks
-            ),
-            ranks=ranks,
-        )
-        for prompt in prompts_of(shape, num, job.seed)
-    ]
 
 
 class Reward(Worker):
@@ -49,7 +28,7 @@ class Reward(Worker):
         self.model = ScalarModel.start(job.model, device=self.device.place)
         self.model.policy.compute_dtype = self.device.number
         self.model.train()
-        made = preferences(job, job.fresh * job.shape.prompts)
+        made = preferences(job.shape, job.fresh * job.shape.prompts, job.seed)
         self.shown = [dialogue(preference) for preference in made]
         self.scores = self._alone if job.side == "reward/alone" else self.model.measure
         self.updates = fit(

@@ -10,8 +10,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trai
 from trl import RewardConfig, RewardTrainer
 
 from performance.device import Device
-from performance.side_reward import preferences
-from performance.work import BETAS, LEARNING_RATE, Job
+from performance.work import BETAS, LEARNING_RATE, Job, preferences
 from performance.worker import Answer, Line, write_gradient
 
 
@@ -48,7 +47,7 @@ def pairs(job: Job, num: int) -> dict[str, list[Any]]:
     """Every pair of a question's responses as a row, as TRL wants it: tokens made beforehand."""
     words = AutoTokenizer.from_pretrained(job.model)
     rows: dict[str, list[Any]] = {"chosen_ids": [], "rejected_ids": []}
-    for one in preferences(job, num):
+    for one in preferences(job.shape, num, job.seed):
         asked = {"role": "user", "content": one.question}
         chats = [[asked, {"role": "assistant", "content": response}] for response in one.responses]
         texts = words.apply_chat_template(chats, tokenize=False)

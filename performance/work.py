@@ -17,7 +17,7 @@ from performance.device import Device
 from stablereward.policies import tiny
 from stablereward.policies.processor import ImageOnlyQwen2_5VLProcessor
 from stablereward.policies.published import SIZES, VISION, Size
-from stablereward.types import Prompt
+from stablereward.types import Preference, Prompt
 
 PIXELS = 28
 """Side of the square that becomes one image token."""
@@ -27,6 +27,8 @@ WORDS = (" a", " look", " yes", " no")
 """One token each, so that a text has exactly as many tokens as words."""
 LEARNING_RATE = 1e-6
 BETAS = (0.9, 0.95)
+END_TOKENS = 2
+"""Of a turn, the end token and a line's end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,23 @@ def prompts_of(shape: Shape, num: int, seed: int) -> list[Prompt]:
             images=(picture(shape.image, rng),) if shape.image else (),
         )
         for _ in range(num)
+    ]
+
+
+def preferences(shape: Shape, num: int, seed: int) -> list[Preference]:
+    """Questions and responses of exactly the shape's tokens, the first response the best."""
+    rng = random.Random(seed + 1)
+    ranks = tuple(range(shape.group))
+    return [
+        Preference(
+            question=prompt.text,
+            images=prompt.images,
+            responses=tuple(
+                "a" + "".join(rng.choices(WORDS, k=shape.completion - END_TOKENS - 1)) for _ in ranks
+            ),
+            ranks=ranks,
+        )
+        for prompt in prompts_of(shape, num, seed)
     ]
 
 
