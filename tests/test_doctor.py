@@ -1,5 +1,6 @@
 """What the machine has and what fits on it."""
 
+import re
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
@@ -9,9 +10,10 @@ from stablereward.cli import main
 from stablereward.cli.devices import ROOM, Device, device_of, devices
 from stablereward.cli.doctor import libraries
 from stablereward.cli.memory import PUBLISHED, judging, training
-from stablereward.cli.plan import Planner, remedies, warning
+from stablereward.cli.plan import Planner, remedies, show_plan, warning
 from stablereward.errors import ConfigError
 from stablereward.policies.shipped import model_folder
+from stablereward.recipes.found import described, load
 from stablereward.recipes.judges.r1_reward import Config, tiny
 from stablereward.training.outline import Outline
 
@@ -141,3 +143,34 @@ def test_a_run_is_warned_of_only_where_it_is_too_large(monkeypatch: pytest.Monke
     assert warning("r1_reward", Config(model="nobody/nothing")) is None
     monkeypatch.setattr("stablereward.cli.plan.device_of", lambda name: Device("a GPU", 2**20, gpu=True))
     assert "seems to need" in (warning("r1_reward", tiny()) or "")
+
+
+def test_every_recipe_says_what_it_needs() -> None:
+    for name in (name for name in described() if "/" in name):
+        module = load(name)
+        assert hasattr(module, "works") or hasattr(module, "plan"), name
+
+
+@pytest.mark.parametrize("recipe", ["alignprop", "ddpo", "resfit"])
+def test_what_has_no_language_model_is_planned_by_its_own_rule(
+    recipe: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show_plan(recipe, None, [], None)
+    assert capsys.readouterr().out.startswith(f"{recipe}: ")
+
+
+def test_the_plan_of_a_generator_counts_its_published_weights(capsys: pytest.CaptureFixture[str]) -> None:
+    def told(*settings: str, recipe: str = "alignprop") -> dict[str, float]:
+        show_plan(recipe, None, settings, None)
+        out = capsys.readouterr().out
+        found = re.findall(r"(network|text|decoder|gradient|together):? ([0-9.]+) GiB", out)
+        return {name: float(size) for name, size in found}
+
+    whole = told()
+    # 859,520,964, 123,060,480 and 83,653,863 numbers in the files of Stable Diffusion 1.5.
+    weights = [859_520_964, 123_060_480, 83_653_863]
+    assert [whole[name] for name in ("network", "text", "decoder")] == [
+        round(4 * n / 2**30, 2) for n in weights
+    ]
+    assert told("task.drawing.at_once=4")["together"] < whole["together"]
+    assert told(recipe="ddpo")["together"] < whole["together"]

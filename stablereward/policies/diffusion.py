@@ -8,13 +8,14 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from stablereward.errors import ConfigError, ModelError
 from stablereward.policies.adapters import inject
@@ -22,6 +23,7 @@ from stablereward.policies.denoising import logprob, noise_of
 from stablereward.policies.merging import merged_weights
 from stablereward.policies.pipelines import Words, kind_of
 from stablereward.policies.policy import Drawn, Family, Sampler, Scored
+from stablereward.policies.published import SD1_UNET, SD1_VAE, SD1_WORDS
 from stablereward.policies.shipped import pipeline_source
 from stablereward.policies.token import device_named
 from stablereward.types import Failure, Group, Prompt
@@ -324,6 +326,33 @@ def image_of(picture_CHW: Tensor) -> Image.Image:
 
 def _cut(num: int, size: int) -> Iterator[range]:
     yield from (range(low, min(low + size, num)) for low in range(0, num, size))
+
+
+class Parts(NamedTuple):
+    """Of a pipeline on the meta device, which has shapes and no numbers."""
+
+    network: Any
+    words: Any
+    decoder: Any
+    source: str
+
+
+def without_weights(model: str) -> Parts:
+    """A pipeline to plan with: a folder as its configs say, a name of the hub as version 1.5 is."""
+    diffusers, folder = _diffusers(), pathlib.Path(str(pipeline_source(model)))
+    unets, decoders = diffusers.UNet2DConditionModel, diffusers.AutoencoderKL
+    with torch.device("meta"):
+        if folder.is_dir():
+            unet = unets.from_config(unets.load_config(folder, subfolder="unet"))
+            decoder = decoders.from_config(decoders.load_config(folder, subfolder="vae"))
+            words = CLIPTextModel(CLIPTextConfig.from_pretrained(folder / "text_encoder"))
+            return Parts(unet, words, decoder, model)
+        return Parts(
+            unets(**SD1_UNET),
+            CLIPTextModel(CLIPTextConfig(**SD1_WORDS)),
+            decoders(**SD1_VAE),
+            f"{model}, with the shapes of Stable Diffusion 1.5",
+        )
 
 
 def _diffusers() -> Any:

@@ -39,3 +39,37 @@ SIZES = {
     "7B": Size(hidden=3584, layers=28, heads=28, keys=4, mlp=18_944, vocabulary=152_064, tied=False),
 }
 """From config.json of Qwen2.5-0.5B, Qwen2.5-VL-3B-Instruct and Qwen2.5-VL-7B-Instruct."""
+
+SD1_UNET = {"sample_size": 64, "cross_attention_dim": 768, "attention_head_dim": 8}
+SD1_VAE = {
+    "block_out_channels": (128, 256, 512, 512),
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+    "layers_per_block": 2,
+    "sample_size": 512,
+}
+SD1_WORDS = {
+    "hidden_size": 768,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 12,
+    "num_attention_heads": 12,
+    "projection_dim": 768,
+}
+"""From the configs of Stable Diffusion 1.5; what they leave out is as diffusers has it."""
+PICKSCORE = {
+    "text_config": {
+        "hidden_size": 1024,
+        "intermediate_size": 4096,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+    },
+    "vision_config": {
+        "hidden_size": 1280,
+        "intermediate_size": 5120,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 16,
+        "patch_size": 14,
+    },
+    "projection_dim": 1024,
+}
+"""CLIP ViT-H/14, which PickScore is."""

@@ -9,8 +9,7 @@ adapters, and each step computed again for its gradient.
 Deviations: one K an update, at least 1 (the authors' code draws one a roll-out, 16 an update); the reward is
 PickScore, a CLIP model, as HPSv2's weights are not in transformers' form, in HPSv2's loss, 0.01 (1 - score).
 The released code does otherwise than the paper: its window is "gaussian", whose first step is near 42 of 50,
-so that early steps are never trained (scaled here to other numbers of steps). TRL's port cuts or not anew at
-every step ("per_step").
+so that early steps are never trained (scaled here to other numbers of steps). TRL's port is "per_step".
 
 Status: toy-verified (docs/recipes/alignprop.md); the full scale is untested.
 """
@@ -27,7 +26,7 @@ from stablereward.lab.experiment import Claim, Experiment, arm, gain, growth, le
 from stablereward.policies.diffusion import DiffusionPolicy, Path, denoising
 from stablereward.policies.policy import Drawn
 from stablereward.ranges import Count, Number, Positive, require_ranges
-from stablereward.recipes.diffusion import ddpo, pictures
+from stablereward.recipes.diffusion import ddpo, memory, pictures
 from stablereward.recipes.diffusion.ddpo import Ddpo
 from stablereward.recipes.stages import Hardware
 from stablereward.rewards.differentiable import DifferentiableReward
@@ -92,17 +91,21 @@ def learner(
 
 def run(config: Config, *, resume: bool = False) -> pathlib.Path:
     """Trains and measures; returns the run folder."""
-    make: pictures.Make = partial(learner, config=config)
-    if config.ddpo is not None:
-        make = partial(ddpo.learner, config=config.ddpo, seed=config.seed)
+    own, baseline = partial(learner, config=config), partial(ddpo.learner, seed=config.seed)
+    make: pictures.Make = own if config.ddpo is None else partial(baseline, config=config.ddpo)
     return pictures.run(config, make, dump(config), resume=resume)
+
+
+def plan(config: Config) -> str:
+    """What `stablereward doctor --plan` says of it."""
+    return memory.plan(config, through_decoder=config.ddpo is None)
 
 
 def tiny() -> Config:
     """The mean level of a quadrant in the world of shapes: under a minute on two cores."""
-    training = RewardGradientConfig(num_updates=30, prompts_per_batch=8, num_generations=4, at_once=32,
-                                    optim=replace(ADAM, learning_rate=3e-3))  # fmt: skip
-    return Config(task=pictures.tiny(), training=training, hardware=Hardware(device="cpu"))
+    quick = RewardGradientConfig(num_updates=30, prompts_per_batch=8, num_generations=4, at_once=32,
+                                 optim=replace(ADAM, learning_rate=3e-3))  # fmt: skip
+    return Config(task=pictures.tiny(), training=quick, hardware=Hardware(device="cpu"))
 
 
 _DDPO = ("num_updates=30", "prompts_per_batch=8", "num_generations=4", "updates_per_batch=1",

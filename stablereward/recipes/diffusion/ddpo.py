@@ -20,7 +20,7 @@ from stablereward.config import dump
 from stablereward.objectives.named import ddpo
 from stablereward.policies.diffusion import DiffusionPolicy, denoising, sampler
 from stablereward.ranges import Number, Positive, require_ranges
-from stablereward.recipes.diffusion import pictures
+from stablereward.recipes.diffusion import memory, pictures
 from stablereward.recipes.diffusion.pictures import Task
 from stablereward.recipes.stages import Hardware, require_whole_batches
 from stablereward.rewards.differentiable import DifferentiableReward, as_black_box
@@ -87,6 +87,11 @@ def run(config: Config, *, resume: bool = False) -> Path:
     require_whole_batches(config.hardware, config.ddpo.rl)
     make = partial(learner, config=config.ddpo, seed=config.seed)
     return pictures.run(config, make, dump(config), resume=resume)
+
+
+def plan(config: Config) -> str:
+    """What `stablereward doctor --plan` says of it."""
+    return memory.plan(config, through_decoder=False)
 
 
 def tiny() -> Config:
