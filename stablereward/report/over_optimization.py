@@ -36,7 +36,7 @@ class Point(Record):
 class Optimised(Record):
     """The curve of one scorer: see `evaluation.over_optimization.Curve`."""
 
-    points: list[Point] = []
+    points: tuple[Point, ...] = ()
     best_n: int
     lost: Mean
 

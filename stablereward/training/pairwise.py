@@ -9,7 +9,7 @@ from torch import Tensor
 
 from stablereward.errors import DataError
 from stablereward.objectives.objective import Loss
-from stablereward.objectives.pairwise import bradley_terry, plackett_luce, tie
+from stablereward.objectives.pairwise import bradley_terry, centring, plackett_luce, tie
 from stablereward.ranges import Count, NotNegative, Range, Size, require_ranges
 from stablereward.training.batching import fill, passes
 from stablereward.training.optim import OptimConfig
@@ -124,6 +124,11 @@ def pair_batch(groups: Sequence[AnyGroup], costs: Sequence[int], budget: int) ->
 def plain(pairs: Compared) -> Tensor:
     """Bradley-Terry on the scores alone."""
     return bradley_terry(pairs.chosen_C, pairs.rejected_C)
+
+
+def centred(coefficient: float, pairs: Compared) -> Tensor:
+    """Bradley-Terry, and `coefficient` times `objectives.pairwise.centring`."""
+    return plain(pairs) + coefficient * centring(pairs.chosen_C, pairs.rejected_C)
 
 
 def pair_loss(

@@ -6,6 +6,7 @@ import numpy as np
 
 from stablereward.evaluation.over_optimization import FILE, curve, write
 from stablereward.report.page import run_page
+from stablereward.report.quantities import number
 from stablereward.report.run import read_run
 
 
@@ -24,7 +25,9 @@ def test_gold_and_proxy_are_drawn_for_every_scorer(tmp_path: Path) -> None:
     page = run_page(read_run(tmp_path))
     assert "Gold of best-of-n" in page and "Proxy of best-of-n" in page
     assert "a&lt;b" in page and "a<b" not in page
-    assert f"[{curves['o'].lost.low:.3g}"[:4] in page
+    lost = curves["o"].lost
+    assert lost.low is not None and lost.high is not None
+    assert f"{number(lost.value)} [{number(lost.low)}, {number(lost.high)}]" in page
 
 
 def test_a_run_without_it_has_no_section(tmp_path: Path) -> None:
