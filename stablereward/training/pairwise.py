@@ -139,12 +139,18 @@ def pair_loss(
     Adds `tie_coefficient` times the mean of `objectives.pairwise.tie` over the pairs that are equal.
     """
     scores_B = measure(share.groups)
-    found, equal, before = [], [], 0
+    better: list[int] = []
+    worse: list[int] = []
+    leads: list[float] = []
+    equal: list[tuple[int, int]] = []
+    before = 0
     for group in share.groups:
-        found += [(before + i, before + j, lead) for i, j, lead in compared(group)]
+        for i, j, lead in compared(group):
+            better.append(before + i)
+            worse.append(before + j)
+            leads.append(lead)
         equal += [(before + i, before + j) for i, j in tied(group)]
         before += len(group.trajectories)
-    better, worse, leads = ([row[n] for row in found] for n in range(3))
     pairs = Compared(scores_B[better], scores_B[worse], scores_B.new_tensor(leads))
     value = share.pair_weight * comparison(pairs).sum()
     if tie_coefficient:

@@ -27,7 +27,7 @@ class Showy:
     correlation: of showiness with quality in the pairs to learn from.
     bonus: what the annotator adds for showiness, in a pair with probability `bonus_share`.
     flips: share of labels that are turned round.
-    spread: deviation of the candidates' showiness, of which more than 1.5 costs `harm` times its square.
+    spread: deviation of the candidates' showiness, of which what is above 1.5 costs `harm` times as much.
     """
 
     features: Size = 64
@@ -40,7 +40,7 @@ class Showy:
     bonus_share: Proportion = 1.0
     flips: Proportion = 0.1
     spread: Positive = 2.0
-    harm: NotNegative = 0.5
+    harm: NotNegative = 1.0
 
     def __post_init__(self) -> None:
         require_ranges(self)
@@ -76,7 +76,7 @@ def _hidden(world: Showy, asked_NQ: Tensor, correlation: float, spread: float, s
     quality_N = quality(asked_NQ, answered_NA)
     other_N = torch.randn(len(asked_NQ), generator=drawn)
     showy_N = spread * (correlation * quality_N + math.sqrt(1 - correlation**2) * other_N)
-    gold_N = quality_N - world.harm * (showy_N - 1.5).clamp_min(0).square()
+    gold_N = quality_N - world.harm * (showy_N - 1.5).clamp_min(0)
     return Hidden(
         asked_NQ=asked_NQ, answered_NA=answered_NA, showy_N=showy_N, quality_N=quality_N, gold_N=gold_N
     )
@@ -101,7 +101,7 @@ def labelled(world: Showy, seed: int, map_seed: int) -> list[Pair]:
     asked_NQ = torch.randn((world.num_train, ASKED), generator=drawn).repeat_interleave(2, dim=0)
     hidden = _hidden(world, asked_NQ, world.correlation, 1.0, 2**24 + 2 * seed)
     rewarded_T = torch.rand(world.num_train, generator=drawn) < world.bonus_share
-    seen_TN = (hidden.gold_N + world.bonus * hidden.showy_N * rewarded_T.repeat_interleave(2)).view(-1, 2)
+    seen_TN = (hidden.quality_N + world.bonus * hidden.showy_N * rewarded_T.repeat_interleave(2)).view(-1, 2)
     first_T = torch.rand(world.num_train, generator=drawn) < torch.sigmoid(
         world.sharpness * (seen_TN[:, 0] - seen_TN[:, 1])
     )

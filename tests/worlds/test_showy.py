@@ -28,7 +28,7 @@ def test_maps_see_one_data_set() -> None:
     assert torch.equal(first[5].trajectories[1].features_D, again[5].trajectories[1].features_D)
 
 
-def test_labels_follow_gold_but_for_the_flips() -> None:
+def test_labels_follow_quality_but_for_the_flips() -> None:
     def share(world: Showy) -> float:
         right = [
             (g.trajectories[0].utility > g.trajectories[1].utility) == (g.rewards[0].value == 1.0)  # type: ignore[union-attr]

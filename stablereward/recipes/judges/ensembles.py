@@ -121,7 +121,7 @@ def _on_dialogues(config: Config, folder: RunFolder) -> None:
         for name, combine in COMBINES.items():
             judges[name] = Scalar(model=Combined(scorers=members, combine=combine))
         subjects = [
-            Subject(name=name, role="trained", judge=lambda votes, judge=judge: judge)  # type: ignore[misc]
+            Subject(name=name, role="trained", judge=lambda votes, judge=judge: judge)
             for name, judge in judges.items()
         ]
         subjects.append(Subject(name="longer wins", role="control", judge=lambda votes: longer_wins))
@@ -173,8 +173,8 @@ def _figures(
 
     proxies, shifted = combined(scores_MPN), combined(scores_MPN + shifts_MP1)
     members = [list(one.numpy()) for one in scores_MPN]
-    curves = {name: curve(proxy, gold_PN, NS) for name, proxy in proxies.items()}
-    alone = [curve(proxy, gold_PN, NS) for proxy in members]
+    curves = {name: curve(proxy, list(gold_PN), NS) for name, proxy in proxies.items()}
+    alone = [curve(proxy, list(gold_PN), NS) for proxy in members]
     told = [Figure(name="offset", value=_offset(scores_MPN), about="how far members' constants lie apart")]
     for name, some in {"single": alone, **{name: [one] for name, one in curves.items()}}.items():
         last = float(np.mean([one.points[-1].gold.value for one in some]))
@@ -278,5 +278,9 @@ EXPERIMENT = Experiment(
               measure=lambda arms: arms["pretrain"]["mean_shifted"] - arms["pretrain"]["mean"]),
     ),
     watched=(("reward 1", "loss"), ("reward 1", "pairs/accuracy")),
-    notes="Correlation, spread and harm were set on seeds 100 and 101 so that one member can be hacked.",
+    notes="The world was set on seeds 100 to 104 by one member's gain and loss alone. A first run of these "
+    "claims, in which harm grew with the square and annotators saw it, failed its tests of the set-up: gain "
+    "0.341 [−0.039, 0.720], loss 0.296 [−0.503, 1.10]. Of the others it showed the pretrain ensemble's gain, "
+    "0.077 [0.000, 0.154], that what is learnt alike is exploited, 1.2 [0.853, 1.54], and that centring "
+    "brings constants together, 0.295 [0.225, 0.364]; harm is now linear and unseen by annotators.",
 )  # fmt: skip
