@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -121,12 +122,19 @@ def _on_dialogues(config: Config, folder: RunFolder) -> None:
         for name, combine in COMBINES.items():
             judges[name] = Scalar(model=Combined(scorers=members, combine=combine))
         subjects = [
-            Subject(name=name, role="trained", judge=lambda votes, judge=judge: judge)
-            for name, judge in judges.items()
+            Subject(name=name, role="trained", judge=partial(_given, judge)) for name, judge in judges.items()
         ]
         subjects.append(Subject(name="longer wins", role="control", judge=lambda votes: longer_wins))
         measure(folder, subjects, found.held_out)
         figures.write(folder.path, accuracies(folder))
+
+
+Given = TypeVar("Given")
+
+
+def _given(one: Given, *_: object) -> Given:
+    """What is there already."""
+    return one
 
 
 def _on_points(config: Config, world: Showy, folder: RunFolder) -> None:
@@ -135,7 +143,7 @@ def _on_points(config: Config, world: Showy, folder: RunFolder) -> None:
         map_seed = 100 * config.seed + config.place(member)
         scorer = PointScorer(world.features, config.head, config.member_seed(member))
         shown = labelled(world, config.seed, map_seed)
-        scorer.read(_learnt(config, folder, member, lambda scorer=scorer: scorer, shown))  # type: ignore[misc]
+        scorer.read(_learnt(config, folder, member, partial(_given, scorer), shown))
         with torch.no_grad():
             scores.append(scorer.head(hidden.features(world.features, map_seed))[:, 0])
     told, curves = _figures(torch.stack(scores), hidden, world, config.seed)
