@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from stablereward.data.responses import in_words
 from stablereward.judges.scalar import Scorer
 from stablereward.objectives.combination import fused, mean
 from stablereward.types import Failure, Preference
@@ -69,9 +70,9 @@ class Fused:
         return self.scorer.tokens_read
 
     def scores(self, preferences: Sequence[Preference]) -> list[tuple[float | Failure, ...]]:
-        """See `Scorer.scores`. A neighbour is read without images."""
+        """See `Scorer.scores`. A picture among the responses is looked up by its words."""
         own = self.scorer.scores(preferences)
-        alike = [[self.neighbours(p.question, r) for r in p.responses] for p in preferences]
+        alike = [[self.neighbours(p.question, in_words(r)) for r in p.responses] for p in preferences]
         texts = dict.fromkeys((q, r) for rows in alike for row in rows for q, r, _ in row)
         asked = [Preference(question=question, responses=(response,)) for question, response in texts]
         known = dict(zip(texts, (one for [one] in self.scorer.scores(asked)), strict=True))

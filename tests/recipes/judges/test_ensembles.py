@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from stablereward.config import dump, resolve
-from stablereward.recipes.judges.ensembles import COMBINES, EXPERIMENT, Config, _offset, run, tiny, works
+from stablereward.recipes.judges.ensembles import EXPERIMENT, Config, run, tiny, works
+from stablereward.recipes.members import COMBINES, _offset
 from stablereward.recipes.sources import Data, Toy
 from stablereward.recipes.stages import Hardware
 from stablereward.runs.figures import read
