@@ -9,7 +9,7 @@ finetune ensemble has one model and different seeds. Neither helps against what 
 Deviations: decoders in place of T5, for Pythia too has pretraining seeds (its folders need a chat template);
 η is TRL's 0.01, the paper's was not found; the paper's body was not read. PPO is left to the recipes of RL.
 
-Status: runs with `tiny()`, whose evidence is not conclusive (docs/recipes/ensembles.md); the rest is untested.
+Status: runs with `tiny()`, whose evidence is not conclusive (docs/recipes/ensembles.md).
 """
 
 from dataclasses import dataclass, field
