@@ -1,4 +1,4 @@
-"""Losses on comparisons, one number per comparison: the caller weighs and adds them.
+"""Losses on comparisons and ratings, one number per comparison: the caller weighs and adds them.
 
 Divide by the number of comparisons of the whole batch, not of a micro-batch.
 """
@@ -8,13 +8,50 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 
-def bradley_terry(chosen_B: Tensor, rejected_B: Tensor, *, margin: Tensor | float = 0.0) -> Tensor:
-    """-log sigmoid(s_chosen - s_rejected - margin), from the scores of the two responses.
+def bradley_terry(
+    chosen_B: Tensor,
+    rejected_B: Tensor,
+    *,
+    margin: Tensor | float = 0.0,
+    weight: Tensor | float = 1.0,
+    beta: Tensor | float = 1.0,
+    confidence: Tensor | float = 1.0,
+) -> Tensor:
+    """w (-c log sigmoid(z) - (1 - c) log sigmoid(-z)), z = beta (s_chosen - s_rejected) - margin.
 
-    A `margin` (one for all or one per pair) asks for at least that lead, for example the annotated
-    strength of the preference. https://arxiv.org/abs/2307.09288, equations 1 and 2.
+    Scores are those of the two responses; each setting is one for all or one per pair.
+    margin: asks for at least that lead, for example the annotated strength m of the preference.
+        https://arxiv.org/abs/2307.09288, equations 1 and 2.
+    weight: at m it is the scaled loss of https://arxiv.org/abs/2410.01257, which where all preferences have
+        strength 1 is the plain loss; the margin loss is not. Divide by the mean of m, or m is a rate too.
+    beta: steepness, 1 over the temperature.
+    confidence: the probability that the label is right; below 1 the best lead is finite.
     """
-    return -logsigmoid(chosen_B - rejected_B - margin)
+    z_B = beta * (chosen_B - rejected_B) - margin
+    if isinstance(confidence, float) and confidence == 1.0:
+        return -weight * logsigmoid(z_B)
+    return -weight * (confidence * logsigmoid(z_B) + (1 - confidence) * logsigmoid(-z_B))
+
+
+def centring(chosen_B: Tensor, rejected_B: Tensor) -> Tensor:
+    """(s_chosen + s_rejected)^2, which takes the freedom of a constant per question from the scores.
+
+    Without it the scores of two models cannot be compared. https://arxiv.org/abs/2312.09244
+    """
+    return (chosen_B + rejected_B).square()
+
+
+def tie(first_B: Tensor, second_B: Tensor) -> Tensor:
+    """(s_first - s_second)^2 of two responses that people hold for equal; zero where the scores are.
+
+    https://github.com/Kwai-YuanQi/MM-RLHF has it in its code.
+    """
+    return (first_B - second_B).square()
+
+
+def squared_error(scores_BO: Tensor, ratings_BO: Tensor) -> Tensor:
+    """The mean over O attributes of (score - rating)^2, [B]. https://arxiv.org/abs/2311.09528"""
+    return (scores_BO - ratings_BO).square().mean(dim=1)
 
 
 def plackett_luce(scores_BN: Tensor, ranks_BN: Tensor) -> Tensor:
@@ -36,11 +73,9 @@ def dpo(
     beta: Tensor | float = 0.1,
     confidence: Tensor | float = 1.0,
 ) -> Tensor:
-    """-c log sigmoid(z) - (1 - c) log sigmoid(-z), z = beta (chosen - rejected log-ratio).
+    """`bradley_terry` of implicit rewards: beta times log pi - log pi_ref, summed over a response's tokens.
 
-    Log-ratios are log pi - log pi_ref, summed over a response's tokens; beta times one is its implicit
-    reward. `beta` and `confidence` (the probability that the label is right) may differ per pair.
+    `beta` and `confidence` (the probability that the label is right) may differ per pair.
     https://arxiv.org/abs/2305.18290, equation 7.
     """
-    z_B = beta * (chosen_log_ratio_B - rejected_log_ratio_B)
-    return -confidence * logsigmoid(z_B) - (1 - confidence) * logsigmoid(-z_B)
+    return bradley_terry(chosen_log_ratio_B, rejected_log_ratio_B, beta=beta, confidence=confidence)

@@ -1,10 +1,15 @@
 """Which parameters of a policy belong to its eyes, its language model and what joins them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Literal
 
 from torch import nn
 
+from stablereward.errors import ConfigError
 from stablereward.policies.policy import Savable
+
+Part = Literal["vision", "projector", "language"]
+"""What of a model may be frozen."""
 
 _PROJECTORS = ("merger", "projector", "connector")
 _VISION = ("visual", "vision")
@@ -24,6 +29,19 @@ def part_of(name: str) -> str:
     if any(mark in piece for piece in pieces for mark in _PROJECTORS):
         return "projector"
     return "vision" if any(piece.startswith(_VISION) for piece in pieces) else "language"
+
+
+def freeze(module: nn.Module, parts: Collection[Part]) -> None:
+    """Stops these parts from learning. Raises ConfigError for a part that the model has not."""
+    found = {name: part_of(name) for name, _ in module.named_parameters()}
+    for part in parts:
+        if part not in found.values():
+            raise ConfigError(
+                f"frozen: the model has no {part} part; there are {', '.join(sorted(set(found.values())))}"
+            )
+    for name, parameter in module.named_parameters():
+        if found[name] in parts:
+            parameter.requires_grad_(False)
 
 
 def trained_parts(module: Savable, part_of: Callable[[str], str] = part_of) -> dict[str, list[nn.Parameter]]:

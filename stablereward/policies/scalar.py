@@ -31,7 +31,7 @@ from stablereward.policies.classifier import (
 )
 from stablereward.policies.config_file import read_config
 from stablereward.policies.processor import UNREADABLE
-from stablereward.policies.scalar_head import HeadConfig, last_where, pooling_of, scalar_head
+from stablereward.policies.scalar_head import HeadConfig, every_token, last_where, pooling_of, scalar_head
 from stablereward.policies.shipped import model_folder
 from stablereward.policies.token import TokenPolicy, device_named, number_named
 from stablereward.policies.tree import EncodedGroup, EncodedPrompt, Tree
@@ -170,6 +170,23 @@ class ScalarModel(nn.Module):
             save_file(self.head.state_dict(), folder / WEIGHTS)
             (folder / SETTINGS).write_text(json.dumps(asdict(self.config)) + "\n", encoding="utf-8")
 
+    @torch.no_grad()
+    def take_head(self, folder: str | Path) -> None:
+        """Begins with the head of another reward model; of more outputs the first are taken.
+
+        Raises ModelError where its layers have other sizes.
+        """
+        other = load_scorer(folder, device="cpu", dtype="float32")
+        given = list(other.head.parameters()) if isinstance(other, ScalarModel) else []
+        own = list(self.head.parameters())
+        taken = [*given[:-1], *(last[: self.config.outputs] for last in given[-1:])]
+        if [p.shape for p in taken] != [p.shape for p in own]:
+            raise ModelError(
+                f"{folder}: its head has layers {_sizes(given)}, this one {_sizes(own)}; give one that fits"
+            )
+        for mine, theirs in zip(own, taken, strict=True):
+            mine.copy_(theirs)
+
     def encoded(self, dialogues: Sequence[Dialogue]) -> list[EncodedDialogue]:
         """The dialogues as tokens, of which a training batch is made.
 
@@ -184,8 +201,23 @@ class ScalarModel(nn.Module):
 
     def measure(self, dialogues: Sequence[EncodedDialogue]) -> Tensor:
         """The first score of every response, [B], with gradient where it is switched on."""
-        scores_BO: Tensor = self(self.policy.tree([row for one in dialogues for row in self._rows(one)]))
-        return scores_BO[:, 0]
+        return self.outputs(dialogues)[:, 0]
+
+    def outputs(self, dialogues: Sequence[EncodedDialogue]) -> Tensor:
+        """All scores of every response, [B, O]."""
+        scores_BO: Tensor = self(self._tree(dialogues))
+        return scores_BO
+
+    def token_outputs(self, dialogues: Sequence[EncodedDialogue]) -> Tensor:
+        """The head on every token of every response, [B, T, O], as for classes of tokens.
+
+        Responses are padded on the right; what stands beyond one's own tokens means nothing.
+        """
+        tree = self._tree(dialogues)
+        return self._head(every_token(self.policy.states(tree), tree))
+
+    def _tree(self, dialogues: Sequence[EncodedDialogue]) -> Tree:
+        return self.policy.tree([row for one in dialogues for row in self._rows(one)])
 
     def _rows(self, one: EncodedDialogue) -> list[EncodedGroup]:
         """A tree takes a completion's last token as a target only, and so one more is put after it."""
@@ -199,10 +231,12 @@ class ScalarModel(nn.Module):
 
     def forward(self, tree: Tree) -> Tensor:
         """Scores [B, outputs] in float32, of completions that are responses and one token more."""
-        states_BD = self.pooling(self.policy.states(tree), tree)
+        return self._head(self.pooling(self.policy.states(tree), tree))
+
+    def _head(self, states: Tensor) -> Tensor:
         with torch.autocast(self.policy.device.type, enabled=False):
-            scores_BO: Tensor = self.head(states_BD.float())
-        return scores_BO
+            scores: Tensor = self.head(states.float())
+        return scores
 
     @torch.no_grad()
     def scores(self, preferences: Sequence[Preference]) -> list[Scores]:
@@ -316,6 +350,10 @@ def _has_class(folder: Path) -> bool:
 
 def _new_head(policy: TokenPolicy, config: HeadConfig, seed: int) -> nn.Module:
     return scalar_head(policy.model.config.get_text_config().hidden_size, config, seed)
+
+
+def _sizes(weights: Sequence[Tensor]) -> str:
+    return ", ".join("×".join(map(str, weight.shape)) for weight in weights) or "of its own"
 
 
 def _completions(made: EncodedGroup, numbers: Sequence[int] | None = None) -> tuple[Completion, ...]:

@@ -65,6 +65,11 @@ def mean_token(states_RLD: Tensor, tree: Tree) -> Tensor:
     return (of_prompts_RD[rows_B] + own_BTD.sum(1)) / count_B[:, None]
 
 
+def every_token(states_RLD: Tensor, tree: Tree) -> Tensor:
+    """The states at all tokens of each response, [B, T, D]; what is beyond its end is of no use."""
+    return states_RLD.flatten(0, 1)[tree.sources_BT[:, 1:]]
+
+
 def pooling_of(config: HeadConfig, stop_ids: Sequence[int]) -> Pooling:
     """The one that is named; "end" is the last of `stop_ids` (https://arxiv.org/abs/2410.01257)."""
     if config.pooling == "end":

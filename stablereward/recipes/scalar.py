@@ -1,9 +1,10 @@
 """The stages of a scalar reward model: trained on comparisons, measured on held-out ones."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -105,9 +106,14 @@ def learn(
     *,
     comparison: Comparison = plain,
     adjusted: Callable[[Measure], Measure] = unchanged,
+    name: str = "judge",
+    stage: str = STAGE,
 ) -> Path:
-    """Trains what `start` makes; returns its folder. `adjusted` changes the scores that the loss compares."""
-    target = run.path / "judge"
+    """Trains what `start` makes; returns its folder, called `name` in the run.
+
+    `adjusted` changes the scores that the loss compares. Models of one run are stages of their own.
+    """
+    target = run.path / name
     if target.exists():
         return target
     model = start()
@@ -116,7 +122,7 @@ def learn(
         name="reward model",
         module=model,
         batches=lambda done: pair_batches(shown, model.encoded, model.costs, config, seed, done),
-        loss=lambda share: pair_loss(scores, share, comparison),
+        loss=lambda share: pair_loss(scores, share, comparison, tie_coefficient=config.tie_coefficient),
         num_updates=config.num_updates(len(shown)),
         optim=config.optim,
         part_of=part_of,
@@ -125,7 +131,7 @@ def learn(
     with bar("reward model", learner.num_updates) as progress:
         train(
             run,
-            STAGE,
+            stage,
             learner,
             save_every=hardware.save_every,
             progress=lambda update: progress(update.number, f"loss {update.metrics['loss']:.3f}"),
@@ -154,15 +160,20 @@ def measured(
     assert isinstance(model, ScalarModel)
     rows = [_shown(preference, model) for preference in preferences[:SHOWN]]
     run.write_rollouts(STAGE, 0, [{"update": 0, **row} for row in rows])
-    results = json.loads((run.path / "results.json").read_text(encoding="utf-8"))
-    told = {
+    short = {
         "trained": "accuracy",
         "trained, images shuffled": "images_shuffled",
         "longer wins": "longer_wins",
     }
+    return accuracies(run, short)
+
+
+def accuracies(run: RunFolder, short: Mapping[str, str] = MappingProxyType({})) -> list[Figure]:
+    """The accuracy of every judge that the run has measured, by a `short` name or that of the judge."""
+    results = json.loads((run.path / "results.json").read_text(encoding="utf-8"))
     return [
         Figure(
-            name=told[one["judge"]],
+            name=short.get(one["judge"], one["judge"]),
             value=one["accuracy_mean"],
             about=f"share of held-out pairs that are right: {one['judge']}",
             low=one["interval"][0],

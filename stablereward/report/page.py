@@ -15,6 +15,7 @@ from stablereward.report.examples import examples_section
 from stablereward.report.markup import Html, el, html, join
 from stablereward.report.measured import measured_qualification, measured_section, measured_verdict
 from stablereward.report.mistakes import mistakes_section
+from stablereward.report.over_optimization import over_optimization_section
 from stablereward.report.quantities import duration, is_number, percent, plural
 from stablereward.report.reproduce import reproduce_section
 from stablereward.report.results import qualification, results_section, verdict
@@ -30,6 +31,7 @@ def run_page(run: Run) -> str:
     sections = (
         ("Results", results_section(run)),
         ("Figures", measured_section(run)),
+        ("Optimised", over_optimization_section(run)),
         ("Mistakes", mistakes_section(run)),
         ("Learning", curves_section([run])),
         ("Distributions", distributions_section(run)),

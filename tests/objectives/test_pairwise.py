@@ -3,7 +3,14 @@ import math
 import pytest
 import torch
 
-from stablereward.objectives.pairwise import bradley_terry, dpo, plackett_luce
+from stablereward.objectives.pairwise import (
+    bradley_terry,
+    centring,
+    dpo,
+    plackett_luce,
+    squared_error,
+    tie,
+)
 
 
 def test_bradley_terry():
@@ -54,3 +61,45 @@ def test_dpo_with_less_than_full_confidence_has_a_finite_optimum():
     z_B = torch.tensor([math.log(0.8 / 0.2)], requires_grad=True)
     dpo(z_B, torch.zeros(1), beta=1.0, confidence=0.8).sum().backward()
     assert z_B.grad.item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_law_at_strength_1_the_scaled_loss_is_the_plain_one_and_the_margin_loss_is_not():
+    chosen_B, rejected_B = torch.tensor([2.0, 0.5]), torch.tensor([1.0, 1.0])
+    plain_B = bradley_terry(chosen_B, rejected_B)
+    assert torch.equal(bradley_terry(chosen_B, rejected_B, weight=torch.ones(2)), plain_B)
+    assert (bradley_terry(chosen_B, rejected_B, margin=torch.ones(2)) > plain_B).all()
+    assert torch.equal(
+        bradley_terry(chosen_B, rejected_B, weight=torch.tensor([3.0, 2.0]))[0], 3 * plain_B[0]
+    )
+
+
+def test_law_soft_labels_swapped_with_the_responses_say_the_same():
+    first_B, second_B = torch.tensor([2.0, 0.5]), torch.tensor([1.0, 1.0])
+    confidence_B = torch.tensor([0.8, 0.5])
+    torch.testing.assert_close(
+        bradley_terry(first_B, second_B, beta=0.5, confidence=confidence_B),
+        bradley_terry(second_B, first_B, beta=0.5, confidence=1 - confidence_B),
+    )
+    assert bradley_terry(first_B, second_B, confidence=1.0).tolist() == pytest.approx(
+        bradley_terry(first_B, second_B, confidence=torch.ones(2)).tolist()
+    )
+
+
+@pytest.mark.parametrize("name", ["margin", "weight", "beta", "confidence"])
+def test_law_one_setting_for_all_is_the_same_for_each(name):
+    chosen_B, rejected_B = torch.randn(2, 5, generator=torch.Generator().manual_seed(0))
+    assert bradley_terry(chosen_B, rejected_B, **{name: 0.7}).tolist() == pytest.approx(
+        bradley_terry(chosen_B, rejected_B, **{name: torch.full((5,), 0.7)}).tolist()
+    )
+
+
+def test_centring_and_tie_by_hand():
+    first_B, second_B = torch.tensor([2.0]), torch.tensor([-0.5])
+    assert centring(first_B, second_B).item() == 2.25
+    assert tie(first_B, second_B).item() == tie(second_B, first_B).item() == 6.25
+    assert tie(first_B + 3, second_B + 3).item() == 6.25
+    assert centring(first_B + 3, second_B + 3).item() != 2.25
+
+
+def test_squared_error_is_the_mean_over_attributes():
+    assert squared_error(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 3.0]])).tolist() == [2.5]

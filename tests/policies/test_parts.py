@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from stablereward.errors import ConfigError
 from stablereward.policies.adapters import add_lora
-from stablereward.policies.parts import grad_norms, part_of, trained_parts
+from stablereward.policies.parts import freeze, grad_norms, part_of, trained_parts
+from stablereward.policies.scalar import ScalarModel
 from stablereward.policies.value_head import add_value_head
 from tests.policies.families import ALL, VISION, groups, make
 
@@ -54,3 +56,13 @@ def test_with_adapters_only_they_are_trained(tmp_path: Path) -> None:
     policy = make("llava", tmp_path)
     add_lora(policy)
     assert set(trained_parts(policy)) == {"language"}
+
+
+def test_a_frozen_part_does_not_learn_and_one_that_is_not_there_is_named(tmp_path: Path) -> None:
+    make("llava", tmp_path)
+    model = ScalarModel.start(tmp_path, device="cpu")
+    freeze(model, ("vision", "projector"))
+    assert set(trained_parts(model)) == {"language", "head"}
+    make("llama", tmp_path / "text")
+    with pytest.raises(ConfigError, match="frozen: the model has no vision part; there are head, language"):
+        freeze(ScalarModel.start(tmp_path / "text", device="cpu"), ("vision",))

@@ -181,3 +181,16 @@ def test_ranks_become_rewards() -> None:
     made = dialogue(Preference(question="q", responses=("a", "b"), ranks=(1, 0)))
     assert [reward.value for reward in made.rewards] == [-1.0, 0.0]  # type: ignore[union-attr]
     assert isinstance(made, Group) and made.prompt.text == "q"
+
+
+def test_a_head_begins_as_that_of_another_reward_model(tmp_path: Path) -> None:
+    make("llama", tmp_path / "base")
+    make("llama", tmp_path / "other", seed=1)
+    rated = ScalarModel.start(tmp_path / "other", HeadConfig(layers=1, outputs=3), seed=5, device="cpu")
+    rated.save(tmp_path / "rated")
+    model = ScalarModel.start(tmp_path / "base", HeadConfig(layers=1), device="cpu")
+    model.take_head(tmp_path / "rated")
+    assert model.is_classifier and torch.equal(model.head.weight, rated.head[0].weight[:1])
+    deep = ScalarModel.start(tmp_path / "base", HeadConfig(layers=2), device="cpu")
+    with pytest.raises(ModelError, match="its head has layers 3×64, this one 64×64, 64, 1×64"):
+        deep.take_head(tmp_path / "rated")

@@ -103,6 +103,18 @@ def test_nothing_to_compare_is_refused() -> None:
         next(pair_batches(ties, list, lambda groups: [1] * len(groups), RewardConfig(), seed=0))
 
 
+def test_ties_are_drawn_together_where_they_weigh_something() -> None:
+    """The tied pair of GROUPS[1] has scores 2 and 1."""
+    [share] = batch(WHOLE)
+    plain, tied = (pair_loss(measure, share, tie_coefficient=c).value.item() for c in (0.0, 0.5))
+    assert tied - plain == pytest.approx(0.5 * (2.0 - 1.0) ** 2)
+    config = RewardConfig(tie_coefficient=0.5)
+    one_tie = [GROUPS[0], group({"a": 1.0, "b": 1.0})]
+    assert len(list(pair_batches(one_tie, list, lambda groups: [1] * len(groups), config, seed=0))) == 1
+    with pytest.raises(DataError, match="all responses of all 1 questions are tied"):
+        next(pair_batches(one_tie[1:], list, lambda groups: [1] * len(groups), config, seed=0))
+
+
 def test_batches_go_on_where_they_stopped() -> None:
     config = RewardConfig(epochs=4.0, batch_size=2)
 

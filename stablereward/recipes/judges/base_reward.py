@@ -29,7 +29,7 @@ from stablereward.recipes.scalar import STAGE, unchanged
 from stablereward.recipes.scorers import Scorer, asked, works
 from stablereward.recipes.sources import Data, Toy
 from stablereward.training.optim import OptimConfig
-from stablereward.training.pairwise import AnyGroup, Compared, Measure, RewardConfig, plain
+from stablereward.training.pairwise import AnyGroup, Measure, RewardConfig, centred
 
 __all__ = ["EXPERIMENT", "Config", "asked", "run", "tiny", "works"]
 
@@ -42,11 +42,6 @@ class Config(Scorer):
     output: Path = Path("runs/base_reward")
     center_rewards_coefficient: NotNegative = 0.0
     per_length: bool = False
-
-
-def centred(coefficient: float, pairs: Compared) -> Tensor:
-    """Bradley-Terry, and λ·(r_w + r_l)², which takes the freedom of a constant from the scores."""
-    return plain(pairs) + coefficient * (pairs.chosen_C + pairs.rejected_C).square()
 
 
 def per_length(measure: Measure) -> Measure:

@@ -21,7 +21,6 @@ from stablereward.recipes.judges.base_reward import (
     EXPERIMENT,
     Config,
     asked,
-    centred,
     per_length,
     run,
     tiny,
@@ -31,7 +30,7 @@ from stablereward.recipes.sources import Data, Toy
 from stablereward.recipes.stages import Hardware, Lora
 from stablereward.runs.figures import read
 from stablereward.training.learner import train
-from stablereward.training.pairwise import AnyGroup, Compared, RewardConfig
+from stablereward.training.pairwise import AnyGroup, Compared, RewardConfig, centred
 from stablereward.types import Completion, Group, Preference
 from stablereward.worlds.utility import Utility
 from tests.policies.families import make
