@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from stablereward.objectives.pairwise import bradley_terry, dpo, plackett_luce
+from stablereward.objectives.pairwise import bradley_terry, dpo, margin_beta, plackett_luce
 
 
 def test_bradley_terry():
@@ -54,3 +54,18 @@ def test_dpo_with_less_than_full_confidence_has_a_finite_optimum():
     z_B = torch.tensor([math.log(0.8 / 0.2)], requires_grad=True)
     dpo(z_B, torch.zeros(1), beta=1.0, confidence=0.8).sum().backward()
     assert z_B.grad.item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_margin_beta_by_hand():
+    lead_B = torch.tensor([-3.0, 0.0, 1.0, 1e6])
+    betas = margin_beta(lead_B).tolist()
+    assert betas == pytest.approx([0.1, 0.1, 0.1197, 0.15], abs=5e-5)
+    assert margin_beta(lead_B, weight=0.0).tolist() == pytest.approx([0.1] * 4)
+
+
+def test_law_the_gradient_of_soft_labels_at_zero():
+    """0 for c = 1/2, which holds the policy still, and -1/2 for c = 1."""
+    for confidence, wanted in ((0.5, 0.0), (1.0, -0.5)):
+        z_B = torch.zeros(1, requires_grad=True)
+        dpo(z_B, torch.zeros(1), beta=1.0, confidence=confidence).sum().backward()
+        assert z_B.grad.item() == pytest.approx(wanted)

@@ -36,7 +36,7 @@ from stablereward.policies.token import TokenPolicy
 from stablereward.ranges import Count, Number, require_ranges
 from stablereward.recipes import writers
 from stablereward.recipes.completions import measured
-from stablereward.recipes.rounds import Choose, Rounds
+from stablereward.recipes.rounds import Choose, Rounds, imitated, writer
 from stablereward.recipes.stages import Hardware, Lora
 from stablereward.recipes.writers import STAGE, asked, require_asked
 from stablereward.rewards.reward import GroupReward, each
@@ -119,18 +119,18 @@ def learner(folder: RunFolder, policy: TokenPolicy, reward: GroupReward, config:
         return reinforced(folder, policy, reward, config)
     # The pool has one sample a prompt, of so many more prompts.
     num = 1 if config.method == "global" else config.sampling.num_generations
+    pupil = writer(policy, replace(config.sampling, num_generations=num))
     rounds = Rounds(
         run=folder,
         stage=STAGE,
-        policy=policy,
+        pupil=pupil,
         prompts=prompts(config),
         prompts_per_round=config.prompts_per_iteration * config.sampling.num_generations // num,
-        sampling=replace(config.sampling, num_generations=num),
         reward=reward,
         choose=chooser(config),
+        lesson=imitated(pupil, config.imitation),
         num_rounds=config.iterations,
         updates=config.updates,
-        imitation=config.imitation,
         seed=config.seed,
         monitors=monitors(config),
     )
