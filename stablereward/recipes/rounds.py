@@ -177,6 +177,9 @@ class Rounds:
             )
         found = figures(groups, self.pupil.family, self.monitors)
         found["reward/chosen"] = sum(rewards) / len(rewards)
+        for name in sorted({name for group in chosen for r in group.rewards for name in _parts(r)}):
+            told = [_parts(r)[name] for group in chosen for r in group.rewards if name in _parts(r)]
+            found[f"chosen/{name}"] = sum(told) / len(told)
         samples = [sample for group in chosen for sample in samples_of(group)]
         for name, monitor in self.monitors.items():
             found[f"chosen/{name}"] = sum(map(monitor, samples)) / len(samples)
@@ -216,3 +219,7 @@ class Rounds:
 
     def _path(self, number: int) -> Path:
         return self.run.path / "chosen" / f"{self.stage}-{number + 1:04d}.json"
+
+
+def _parts(reward: object) -> Mapping[str, float]:
+    return reward.parts if isinstance(reward, Reward) else {}

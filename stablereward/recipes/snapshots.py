@@ -22,6 +22,7 @@ class Snapshots:
         self.folder, self.stage, self.module, self.frozen = run.path / "snapshots", stage, module, frozen
         self.newest = -1
         """The round that began last."""
+        self._now: int | None = None
 
     def take(self, number: int) -> None:
         """Keeps the weights that round `number`, counted from 0, begins with."""
@@ -34,13 +35,27 @@ class Snapshots:
             save_file({name: p.detach().cpu().contiguous() for name, p in trained.items()}, partial)
             partial.replace(path)
 
+    def has(self, number: int) -> bool:
+        """Whether the weights of that round were kept."""
+        return self._path(number).exists()
+
     def at(self, number: int) -> Any:
         """The frozen copy, with the weights of a round; of the first for a number below 0."""
-        own = dict(self.frozen.named_parameters())
-        with torch.no_grad():
-            for name, value in load_file(self._path(max(0, number))).items():
-                own[name].copy_(value)
+        number = max(0, number)
+        if number != self._now:
+            self._copy(number, self.frozen)
+            self._now = number
         return self.frozen
+
+    def restore(self, number: int) -> None:
+        """Gives the module itself the weights of a round."""
+        self._copy(number, self.module)
+
+    def _copy(self, number: int, module: Savable) -> None:
+        own = dict(module.named_parameters())
+        with torch.no_grad():
+            for name, value in load_file(self._path(number)).items():
+                own[name].copy_(value)
 
     def _path(self, number: int) -> Path:
         return self.folder / f"{self.stage}-{number + 1:04d}.safetensors"
