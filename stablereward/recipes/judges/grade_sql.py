@@ -362,5 +362,8 @@ EXPERIMENT = Experiment(
     ),
     watched=(("cold_start", "loss"),),
     notes="Candidates are the writer's of the world; to half of the questions he has a favourite mistake. "
-    "Two wrong queries may return the same rows, and a wrong one the right rows: then it counts as right.",
+    "Two wrong queries may return the same rows, and a wrong one the right rows: then it counts as right. "
+    "The judge has half a minute. In a larger world, before these runs and on another seed, 2,500 updates "
+    "in place of 776 brought pairs in order from .72 to .85 and 32 candidates from .23 to .51, where the "
+    "first that ran had .42 and the vote .66: best-of-N finds what a judge has not learnt.",
 )  # fmt: skip
