@@ -116,7 +116,7 @@ def dealt(pairs: Sequence[AnyGroup], config: Config) -> list[AnyGroup]:
         return list(pairs)
     leads = list(map(lead, pairs))
     random.Random(config.seed).shuffle(leads)
-    return [_led(pair, by) for pair, by in zip(pairs, leads, strict=True)]
+    return [_led(pair, (by, 0.0)) for pair, by in zip(pairs, leads, strict=True)]
 
 
 def lead(pair: AnyGroup) -> float:
@@ -126,8 +126,9 @@ def lead(pair: AnyGroup) -> float:
     return better.value - worse.value
 
 
-def _led(pair: AnyGroup, by: float) -> AnyGroup:
-    return replace(pair, rewards=(Reward(value=by), Reward(value=0.0)))
+def _led(pair: AnyGroup, scores: tuple[float, float]) -> AnyGroup:
+    told = zip(pair.rewards, scores, strict=True)
+    return replace(pair, rewards=tuple(replace(r, value=v) for r, v in told if isinstance(r, Reward)))
 
 
 def world_pairs(shop: Shop, config: Ranked, seed: int) -> list[AnyGroup]:

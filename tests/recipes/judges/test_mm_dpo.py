@@ -17,7 +17,7 @@ from stablereward.recipes.judges import mm_dpo
 from stablereward.recipes.judges.mm_dpo import Config, at, beta_of, dealt, lead, run, world_pairs
 from stablereward.runs.figures import read
 from stablereward.training import learner
-from stablereward.training.direct import Held
+from stablereward.training.direct import Held, with_parts
 from stablereward.types import Preference
 from stablereward.worlds.menu import Shop
 
@@ -70,6 +70,9 @@ def test_pairs_of_the_world_and_leads_that_are_dealt() -> None:
     assert list(map(lead, moved)) != list(map(lead, pairs))
     assert [p.trajectories for p in moved] == [p.trajectories for p in pairs]
     assert dealt(pairs, TINY) == pairs
+    asked = [with_parts(pair, "reference", [-1.0, -2.0]) for pair in pairs]
+    kept = [r.parts for pair in dealt(asked, replace(TINY, scale="shuffled")) for r in pair.rewards]  # type: ignore[union-attr]
+    assert kept == [{"reference": -1.0}, {"reference": -2.0}] * 600
 
 
 def test_where_a_path_reaches_a_mark() -> None:
