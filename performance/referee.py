@@ -71,7 +71,7 @@ def main() -> None:
     )
 
     async def reward(sample: Sample) -> Reward | Failure:
-        [said] = await referee.generate([Prompt(text=sample.completion.text)], Sampling())
+        [said] = await referee.generate([Prompt.user(text=sample.completion.text)], Sampling())
         return said if isinstance(said, Failure) else Reward(value=float(said[0].text))
 
     config = RLConfig(

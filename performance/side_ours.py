@@ -178,7 +178,7 @@ class Ours(Worker):
             shown = [Preference(question=q.text, responses=("", ""), images=q.images) for q in made]
             judge = replace(
                 judge,
-                prompt=lambda p: Prompt(text=p.question, images=p.images),
+                prompt=lambda p: Prompt.user(text=p.question, images=p.images),
                 parse=lambda text, num_responses: Verdict(choice=0),
             )
 

@@ -89,7 +89,7 @@ class Reward(Worker):
         def work() -> Answer:
             losses = [pair_loss(self.scores, share) for share in self._shares(groups)]
             torch.stack([loss.value for loss in losses]).sum().backward()  # type: ignore[no-untyped-call]
-            lengths = {one.prompt.num_tokens + t.num_steps for one in groups for t in one.trajectories}
+            lengths = {one.prompt[0].num_tokens + t.num_steps for one in groups for t in one.trajectories}
             answer: Answer = write_gradient(self.model.policy.model, request["file"])
             total = sum(float(loss.value.detach()) for loss in losses)
             return {**answer, "loss": total, "lengths": sorted(lengths)}

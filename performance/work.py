@@ -85,7 +85,7 @@ def prompts_of(shape: Shape, num: int, seed: int) -> list[Prompt]:
     if words < 1:
         raise ValueError(f"a prompt of {shape.prompt} tokens has no room for an image of {shape.image}")
     return [
-        Prompt(
+        Prompt.user(
             text="a" + "".join(rng.choices(WORDS, k=words - 1)),
             images=(picture(shape.image, rng),) if shape.image else (),
         )

@@ -18,7 +18,58 @@ from PIL.Image import Image
 ImageSource = Image | Path
 """An image in memory, or the path of a file that is opened when it is needed."""
 
+Part = str | ImageSource
+"""A piece of what is said: text, or a picture in its place. A clip is its frames in time order."""
+
 _EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat. `role` is "user", "assistant", "system" or another that the chat template knows."""
+
+    role: str
+    parts: tuple[Part, ...]
+
+    @property
+    def text(self) -> str:
+        """Its texts, joined as they stand."""
+        return "".join(part for part in self.parts if isinstance(part, str))
+
+    @property
+    def images(self) -> tuple[ImageSource, ...]:
+        """Its pictures, in order."""
+        return tuple(part for part in self.parts if not isinstance(part, str))
+
+
+Response = str | Message
+"""What is compared: a text, or a turn of the assistant that holds pictures, alone or between texts."""
+
+
+def pictured(*parts: Part) -> Message:
+    """A response of pictures, or of pictures and texts in order."""
+    return Message("assistant", parts)
+
+
+def parts_of(response: Response) -> tuple[Part, ...]:
+    """What a response is made of; a text is one part."""
+    return (response,) if isinstance(response, str) else response.parts
+
+
+def images_of(response: Response) -> tuple[ImageSource, ...]:
+    """The pictures of a response, in order; a text has none."""
+    return () if isinstance(response, str) else response.images
+
+
+def merged(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """The same with neighbouring texts as one, and without empty ones."""
+    found: list[Part] = []
+    for part in parts:
+        if isinstance(part, str) and found and isinstance(found[-1], str):
+            found[-1] += part
+        elif part != "":
+            found.append(part)
+    return tuple(found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,12 +77,13 @@ class Preference:
     """A question with N responses and, where known, which of them people prefer.
 
     `ranks[i]` is the rank of `responses[i]`, 0 the best; equal ranks are ties; None is unlabelled.
-    `images` are shown before the text; the frames of a video are images in time order. `where` is the row
-    it was read from, as file and line; it says nothing of what the preference is.
+    `images` belong to the question and are shown before its text; the frames of a video are images in time
+    order. Pictures of a response are the response's own, and go where it goes. `where` is the row it was read
+    from, as file and line; it says nothing of what the preference is.
     """
 
     question: str
-    responses: tuple[str, ...]
+    responses: tuple[Response, ...]
     ranks: tuple[int, ...] | None = None
     images: tuple[ImageSource, ...] = ()
     id: str = ""
@@ -43,6 +95,11 @@ class Preference:
     def name(self) -> str:
         """What a message calls it: its row, or its id where it is from no file."""
         return self.where or f"preference {self.id!r}"
+
+    @property
+    def all_images(self) -> tuple[ImageSource, ...]:
+        """The question's images, then those of the responses in the order shown."""
+        return (*self.images, *(image for response in self.responses for image in images_of(response)))
 
     @property
     def best(self) -> int | None:
@@ -64,14 +121,30 @@ class Preference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """What a model is shown: images, then text, as one user turn.
+    """What a model is shown: messages, after which the turn is the model's.
 
-    `preference` is what the text was made from, with its responses in the order shown.
+    `preference` is what they were made from, with its responses in the order shown.
     """
 
-    text: str
-    images: tuple[ImageSource, ...] = ()
+    messages: tuple[Message, ...]
     preference: Preference | None = None
+
+    @classmethod
+    def user(
+        cls, text: str, images: Sequence[ImageSource] = (), preference: Preference | None = None
+    ) -> "Prompt":
+        """One turn of a user: images, then text."""
+        return cls(messages=(Message("user", (*images, text)),), preference=preference)
+
+    @property
+    def text(self) -> str:
+        """What its messages say, with an empty line between two."""
+        return "\n\n".join(message.text for message in self.messages)
+
+    @property
+    def images(self) -> tuple[ImageSource, ...]:
+        """The pictures of all messages, in order."""
+        return tuple(image for message in self.messages for image in message.images)
 
 
 class Trajectory(Protocol):

@@ -151,6 +151,79 @@ def test_a_wrong_setting_is_one_line_and_code_2(
     assert said in one_line(errors.splitlines()[-1])
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["jugde"], "judge"),
+        (["judge", "--nope"], "--nope"),
+        (["judge", "--votes", "many"], "--votes"),
+        (["judge", "--votes", "0"], "--votes"),
+        (["report"], "RUN"),
+        (["train"], "RECIPE"),
+    ],
+)
+def test_a_wrong_use_is_one_plain_line_on_a_narrow_terminal(
+    arguments: list[str], said: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    code, out, errors = command(*arguments)
+    assert (code, out) == (2, "")
+    line = one_line(errors)
+    assert said.lower() in line.lower() and "--help` shows" in line
+
+
+LONG = "n" * 300
+FILES = (
+    "train",
+    "r1_reward",
+    "--set",
+    "model=toy-base",
+    "--set",
+    "output=run",
+    "--set",
+    "data.train=rows.jsonl",
+)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [*ASK, "--model", LONG],
+        [*ASK, "--model", "toy", "--image", LONG],
+        ["judge", "--model", "toy", "--preferences", LONG],
+        ["train", "r1_reward", "--config", LONG],
+        ["train", "r1_reward", "--tiny", "--set", f"model={LONG}", "--set", "output=run"],
+        ["train", "r1_reward", "--tiny", "--set", f"output={LONG}"],
+        ["train", "r1_reward", "--set", "output=run", "--set", f"data.train={LONG}"],
+        [*FILES, "--set", f"data.held_out={LONG}"],
+        ["train", "base_reward", "--set", f"model={LONG}", "--set", "data.train=rows.jsonl"],
+        ["train", "ddpo", "--set", f"model={LONG}", "--set", "output=run"],
+        ["demo", "--output", LONG],
+        ["report", LONG],
+        ["report", "old", "--out", LONG],
+        ["doctor", "--plan", "r1_reward", "--set", f"model={LONG}"],
+        ["bench", "--benchmark", "toy", "--model", LONG],
+        ["bench", "--benchmark", "vl_rewardbench", "--data", LONG, "--model", "toy"],
+        ["bench", "--benchmark", "toy", "--model", "toy", "--output", LONG],
+        ["compare", LONG, "rows.jsonl"],
+        ["score", LONG, "--benchmark", "vl_rewardbench"],
+        ["score", "--reproduce", LONG],
+        ["lab", "filter", "--output", LONG],
+        ["lab", "stability", "--output", LONG],
+    ],
+)
+def test_a_path_that_no_file_can_have_is_one_line(
+    arguments: list[str], command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_run(tmp_path / "old")
+    (tmp_path / "rows.jsonl").write_text('{"question": "q", "responses": ["a", "b"], "best": 0}\n')
+    code, out, errors = command(*arguments)
+    assert code in (2, 3, 4, 7) and out == ""
+    line = one_line(errors.splitlines()[-1])
+    assert "nnn" in line
+
+
 def test_unreadable_data_is_code_3(command: Command, tmp_path: Path) -> None:
     broken, rows = tmp_path / "broken.png", tmp_path / "rows.jsonl"
     broken.write_bytes(b"\x89PNG no more")
@@ -256,3 +329,9 @@ def test_the_outcome_of_a_run_is_a_table(tmp_path: Path, capsys: pytest.CaptureF
     ):
         assert words in out
     assert out.endswith(f"report: {tmp_path / 'report.html'}\n")
+
+
+@pytest.mark.parametrize("recipe", described())
+def test_every_recipe_shows_its_settings(command: Command, recipe: str) -> None:
+    code, shown, _ = command("train", recipe, "--dry-run")
+    assert code == 0 and "output: runs/" in shown

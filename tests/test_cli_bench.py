@@ -9,7 +9,8 @@ from loopback import Reply, Request, says
 from PIL import Image
 from test_cli import ASK, Command, Serve, one_line
 
-from stablereward.evaluation.media import UNBALANCED
+from stablereward.engines.chat import messages_of
+from stablereward.types import Prompt
 from tests.policies.test_classifier import make
 
 command = test_cli.command
@@ -188,33 +189,42 @@ def pictures(folder: Path) -> Path:
     rows = [
         {"id": i, "caption": f"a cat {i}", "image0": "a.png", "image1": "b.png", "label": i} for i in range(2)
     ]
-    for name in ("a.png", "b.png"):
-        Image.new("RGB", (32, 32)).save(folder / name)
+    for name, colour in (("a.png", "red"), ("b.png", "blue")):
+        Image.new("RGB", (32, 32), colour).save(folder / name)
     data = folder / "pairs.json"
     data.write_text(json.dumps(rows))
     return data
 
 
-def test_where_responses_are_pictures_the_output_says_that_position_is_not_balanced(
+def first_sent(request: Request) -> str:
+    """The first picture of a request, as its data URL."""
+    [message] = request.body["messages"]
+    return next(p["image_url"]["url"] for p in message["content"] if p["type"] == "image_url")
+
+
+def test_both_orders_move_pictures_so_that_a_judge_of_places_is_found_out(
     command: Command, serve: Serve, tmp_path: Path
 ) -> None:
-    ask = (
-        "bench",
-        "--benchmark",
-        "mj_bench",
-        "--data",
-        pictures(tmp_path),
-        "--server",
-        serve(second).base_url,
-    )
-    folders = [tmp_path / "one", tmp_path / "two"]
-    for folder in folders:
-        code, out, _ = command(*ask, "--server-model", folder.name, "--output", folder)
-        assert code == 0 and f"Note: {UNBALANCED}" in out
-        assert UNBALANCED in (folder / "table.html").read_text()
-        assert UNBALANCED in json.loads((folder / "table.json").read_text())["notes"]
-    code, out, _ = command("compare", *folders)
-    assert code == 0 and f"Note: {UNBALANCED}" in out
-    assert UNBALANCED in (tmp_path / "comparison.html").read_text()
-    code, out, _ = command("score", folders[0] / "rows.jsonl", "--benchmark", "mj_bench")
-    assert code == 0 and f"Note: {UNBALANCED}" in out
+    """One that likes a picture is consistent; one that likes a place is at chance, and never consistent."""
+    data = pictures(tmp_path)
+    liked = messages_of(Prompt.user("", [tmp_path / "b.png"]))[0]["content"][0]["image_url"]["url"]
+
+    def likes(request: Request) -> Reply:
+        return says(f"<think>This one.</think><answer>{1 if first_sent(request) == liked else 2}</answer>")
+
+    folders = {}
+    for name, judge in (("place", second), ("picture", likes)):
+        folders[name] = tmp_path / name
+        server = serve(judge).base_url
+        ask = ("--data", data, "--server", server, "--server-model", name, "--output", folders[name])
+        code, out, _ = command("bench", "--benchmark", "mj_bench", *ask)
+        assert code == 0 and "balanced" not in out
+    assert figures(folders["place"])["place"]["order_consistency"] == 0.0
+    assert figures(folders["place"])["place"]["accuracy_mean"] == 0.5
+    assert figures(folders["picture"])["picture"]["order_consistency"] == 1.0
+    rows = [json.loads(line) for line in (folders["picture"] / "rows.jsonl").read_text().splitlines()]
+    assert [[vote["choice"] for vote in row["votes"]] for row in rows] == [[1, 1], [1, 1]]
+    code, out, _ = command("compare", *folders.values(), "--data", data)
+    assert code == 0 and "balanced" not in out
+    page = (tmp_path / "comparison.html").read_text()
+    assert page.count("<img") == 4

@@ -152,6 +152,35 @@ def test_a_folder_of_frames_is_shown_in_order(command: Command, serve: Serve, tm
     assert reds == [(number, 0, 0) for number in range(12)]
 
 
+def test_responses_may_be_pictures_and_swap_with_the_order(
+    command: Command, serve: Serve, tmp_path: Path
+) -> None:
+    def red_wins(request: Request) -> Reply:
+        [message] = request.body["messages"]
+        urls = [part["image_url"]["url"] for part in message["content"] if part["type"] == "image_url"]
+        colours = [
+            Image.open(BytesIO(base64.b64decode(url.partition(",")[2]))).getpixel((0, 0)) for url in urls
+        ]
+        return says(f"<think>Red.</think><answer>{1 + colours.index((255, 0, 0))}</answer>")
+
+    for colour in ("blue", "red"):
+        Image.new("RGB", (4, 4), colour).save(tmp_path / f"{colour}.png")
+    server = serve(red_wins)
+    shown = [f"--response-image={tmp_path / name}.png" for name in ("blue", "red")]
+    ask = ("judge", "--question", "Redder?", *shown, "--server", server.base_url, "--server-model", "m")
+    code, out, _ = command(*ask)
+    assert code == 0
+    found = json.loads(out)
+    assert found["choice"] == 1 and [one["order"] for one in found["judgements"]] == [[0, 1], [1, 0]]
+    rows = tmp_path / "rows.jsonl"
+    written = [{"image": "blue.png"}, {"image": "red.png"}]
+    rows.write_text(json.dumps({"question": "Redder?", "responses": written, "best": 1}) + "\n")
+    code, out, _ = command(*ask[:1], "--preferences", rows, *ask[5:])
+    assert code == 0 and json.loads(out)["choice"] == json.loads(out)["best"] == 1
+    code, _, errors = command(*ask[:3], shown[0], "--server", server.base_url)
+    assert code != 0 and "--response-image two or more times" in one_line(errors)
+
+
 def test_a_video_is_refused_with_what_to_do(command: Command, tmp_path: Path) -> None:
     (tmp_path / "my clip.MP4").write_bytes(b"\0" * 100)
     code, out, errors = command(

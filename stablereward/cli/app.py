@@ -1,10 +1,11 @@
 """The command `stablereward`. A verb imports what it needs when it runs, so that `--help` is quick."""
 
+import errno
 import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -20,7 +21,12 @@ from stablereward.cli.recipes import recipes
 from stablereward.cli.report import report
 from stablereward.cli.score import score
 from stablereward.cli.train import train
-from stablereward.errors import ModelError, StableRewardError
+from stablereward.errors import ConfigError, ModelError, StableRewardError
+
+ClickException: Any = typer.BadParameter.__mro__[2]
+"""Of the click that this typer uses, which may be a copy of its own."""
+MAX_SHOWN = 80
+"""Letters of a name that no file can have."""
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 for verb in (demo, judge, train, bench, compare, score, recipes, report, doctor):
@@ -32,14 +38,34 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command and exits. What a user can cause is one line on stderr and its own exit code."""
     _quieten_libraries()
     try:
-        app(arguments, prog_name="stablereward")
+        sys.exit(app(arguments, prog_name="stablereward", standalone_mode=False) or 0)
+    except ClickException as error:
+        _usage(error)
+    except typer.Abort:
+        sys.exit(1)
     except StableRewardError as error:
         _fail(error)
     except (MemoryError, RuntimeError) as error:
         if not (cause := _memory_is_full(error)):
             raise
         _fail(ModelError(f"{cause}; `stablereward doctor` shows what fits on this machine"))
-    sys.exit(0)
+    except OSError as error:
+        # Any path of any verb may be one; the system refuses such a name wherever it is first looked at.
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        name = str(error.filename)[:MAX_SHOWN]
+        _fail(ConfigError(f"a path is too long for this machine ({name}…); give a shorter one"))
+
+
+def _usage(error: Any) -> NoReturn:
+    """One plain line; without any arguments, the help that click gives as its message."""
+    if type(error).__name__ == "NoArgsIsHelpError":  # which has shown it already
+        sys.exit(error.exit_code)
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "stablereward"
+    said = " ".join(printable(error.format_message()).split()).rstrip(".")
+    print(f"error: {said}; `{command} --help` shows what there is", file=sys.stderr)
+    sys.exit(error.exit_code)
 
 
 def _memory_is_full(error: Exception) -> str:

@@ -159,7 +159,7 @@ def _pairs(
     labelled = [preference for preference in loaded if preference.best is not None]
     if not labelled:
         raise DataError(f"{data}: no pairs with a best response in it; check that it is {found.name}'s file")
-    notes = [*found.cautions, *found.problems(loaded)]
+    notes = [*found.problems(loaded)]
     if len(labelled) < len(loaded):
         notes.append(f"{len(loaded) - len(labelled)} items without a single best response are left out")
     if num is not None and num < len(labelled):

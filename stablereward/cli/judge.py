@@ -18,6 +18,7 @@ from stablereward.cli.options import (
     ImagesRoot,
     MaxCompletionLength,
     Model,
+    ResponseImages,
     Server,
     ServerExtra,
     ServerModel,
@@ -26,9 +27,11 @@ from stablereward.cli.options import (
 )
 from stablereward.cli.verdict import as_json, as_panel, in_words, why_no_choice
 from stablereward.errors import ConfigError, DataError, StableRewardError
-from stablereward.types import Preference, Vote
+from stablereward.types import Preference, Vote, pictured
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from stablereward.judges.protocol import PreferenceJudge
 
 TOY = "toy"
@@ -41,6 +44,7 @@ def judge(
     responses: Annotated[
         list[str] | None, typer.Option("--response", help="A response; give two or more.")
     ] = None,
+    response_images: ResponseImages = None,
     images: Annotated[
         list[str] | None,
         typer.Option(
@@ -74,10 +78,11 @@ def judge(
     """Say which response is better, and why. In a pipe, each answer is one line of JSON."""
     if (question is None) == (preferences is None):
         raise ConfigError("what should be judged? give either --question or --preferences")
-    if question is None and (responses or images):
-        raise ConfigError("--response and --image belong to --question; a file has its own")
+    if question is None and (responses or response_images or images):
+        raise ConfigError("--response, --response-image and --image belong to --question; a file has its own")
     if preferences is None:
-        asked: Iterable[list[Preference]] = [[_question(question or "", responses or [], images or [])]]
+        one = _question(question or "", responses or [], response_images or [], images or [])
+        asked: Iterable[list[Preference]] = [[one]]
     else:
         asked = _rows(preferences, file_format, images_root, limit)
     choice = ServerChoice(
@@ -105,20 +110,29 @@ def _show(preference: Preference, vote: Vote, in_json: bool) -> None:
         raise StableRewardError(f"{why_no_choice(vote)}: {first.detail}{longer}")
 
 
-def _question(question: str, responses: list[str], images: list[str]) -> Preference:
+def _question(question: str, responses: list[str], pictures: list[str], images: list[str]) -> Preference:
     """The one question of the command line. What can be refused is refused before a model is loaded."""
     from stablereward.data.formats.fields import sources
     from stablereward.images import load_image
 
-    if len(responses) < 2:
-        raise ConfigError(f"{len(responses)} response(s) to compare; give --response two or more times")
+    if len(responses) + len(pictures) < 2:
+        raise ConfigError(
+            f"{len(responses) + len(pictures)} response(s) to compare; give --response or --response-image "
+            "two or more times"
+        )
     for name, text in (("--question", question), *(("--response", response) for response in responses)):
         if any("\ud800" <= character <= "\udfff" for character in text):
             raise ConfigError(f"{name} is not UTF-8 text; repair it, or give it in a file (--preferences)")
-    if "" in images:
-        raise ConfigError("--image is empty; give the path of an image (is a variable not set?)")
-    shown = (load_image(source, "--image") for source in sources(images, "--image", Path()))
-    return Preference(question=question, responses=tuple(responses), images=tuple(shown))
+
+    def loaded(paths: list[str], option: str) -> list["Image"]:
+        if "" in paths:
+            raise ConfigError(f"{option} is empty; give the path of an image (is a variable not set?)")
+        return [load_image(source, option) for source in sources(paths, option, Path())]
+
+    shown = [pictured(*loaded([path], "--response-image")) for path in pictures]
+    return Preference(
+        question=question, responses=(*responses, *shown), images=tuple(loaded(images, "--image"))
+    )
 
 
 def _rows(

@@ -32,3 +32,11 @@ Votes = Annotated[
     int, typer.Option(min=1, max=MAX_VOTES, help="Opinions for each order shown; one is greedy.")
 ]
 MaxCompletionLength = Annotated[int, typer.Option(min=1, help="Tokens of one opinion.")]
+ResponseImages = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--response-image",
+        metavar="PATH",
+        help="A response that is a picture, or a folder of a clip's frames; they come after --response.",
+    ),
+]

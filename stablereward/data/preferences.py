@@ -15,7 +15,7 @@ from PIL import Image
 from stablereward.data.formats import FORMATS, Format
 from stablereward.errors import ConfigError, DataError, StorageError, did_you_mean
 from stablereward.images import load_image
-from stablereward.types import ImageSource, Preference
+from stablereward.types import ImageSource, Preference, Response
 
 MAX_ROW_BYTES = 16 * 1024 * 1024
 MAX_ARRAY_BYTES = 512 * 1024 * 1024
@@ -119,7 +119,7 @@ def _preferences(
             reader = reader or _detect(row, where)
             preference = _preference(reader, row, where, images_root or path.parent)
             if require_images:
-                for image in preference.images:
+                for image in preference.all_images:
                     _require(image, where)
         except DataError as error:
             yield Unreadable(where, error)
@@ -238,7 +238,7 @@ def _line(preference: Preference, where: str, folder: Path) -> bytes:
         "id": preference.id,
         "category": preference.category,
         "question": preference.question,
-        "responses": preference.responses,
+        "responses": [_written(response, where, folder) for response in preference.responses],
         "ranks": preference.ranks,
         "images": [_image_name(image, where, folder) for image in preference.images],
         "extra": dict(preference.extra),
@@ -252,6 +252,15 @@ def _line(preference: Preference, where: str, folder: Path) -> bytes:
         raise DataError(f"{where}: row longer than {MAX_ROW_BYTES // 1024**2} MiB; shorten its texts")
     FORMATS["stablereward"].read(json.loads(line), where, folder)  # refuse now what could not be read back
     return line
+
+
+def _written(response: Response, where: str, folder: Path) -> object:
+    if isinstance(response, str):
+        return response
+    return [
+        part if isinstance(part, str) else {"image": _image_name(part, where, folder)}
+        for part in response.parts
+    ]
 
 
 def _image_name(image: ImageSource, where: str, folder: Path) -> str:

@@ -6,13 +6,13 @@ break before "- Start" are part of it. `templates/r1_reward_n.txt` says the same
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
 from stablereward.errors import DataError
-from stablereward.types import Preference, Prompt
+from stablereward.types import Message, Part, Preference, Prompt, Response, merged, parts_of
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _HEADING = re.compile(
@@ -24,7 +24,9 @@ _CHOICE = re.compile(r"if Response [0-9]+ is better")
 def r1_reward(preference: Preference) -> Prompt:
     """The R1-Reward prompt with the responses in the order of `preference.responses`.
 
-    Raises DataError for fewer than two responses.
+    One turn of the user: the question's images, then the template. A response's pictures stand in its place,
+    below its heading, which no published checkpoint was trained on. Raises DataError for fewer than two
+    responses.
     """
     responses = preference.responses
     if len(responses) < 2:
@@ -32,11 +34,12 @@ def r1_reward(preference: Preference) -> Prompt:
             f"preference {preference.id!r} has {len(responses)} responses; a comparison needs two"
         )
     if len(responses) == 2:
-        slots = {"question": preference.question, "answer1": responses[0], "answer2": responses[1]}
-        text = _fill("r1_reward.txt", slots)
+        first, second = map(parts_of, responses)
+        slots = {"question": (preference.question,), "answer1": first, "answer2": second}
+        body = _filled("r1_reward.txt", slots)
     else:
-        text = _fill("r1_reward_n.txt", _slots_n(preference.question, responses))
-    return Prompt(text=text, images=preference.images, preference=preference)
+        body = _filled("r1_reward_n.txt", _slots_n(preference.question, responses))
+    return Prompt(messages=(Message("user", (*preference.images, *body)),), preference=preference)
 
 
 def parse_r1_reward(text: str, where: str = "prompt") -> tuple[str, tuple[str, ...]]:
@@ -58,23 +61,25 @@ def parse_r1_reward(text: str, where: str = "prompt") -> tuple[str, tuple[str, .
     return question, tuple(responses)
 
 
-def _slots_n(question: str, responses: tuple[str, ...]) -> dict[str, str]:
+def _slots_n(question: str, responses: Sequence[Response]) -> dict[str, tuple[Part, ...]]:
     numbers = range(1, len(responses) + 1)
     return {
-        "count": "two" if len(responses) == 2 else str(len(responses)),
-        "choices": "".join(f'  - Output "{n}" if Response {n} is better.\n' for n in numbers),
-        "question": question,
-        "responses": "".join(
-            f"###### [Response {n}]:\n{response}  \n\n"
+        "count": ("two" if len(responses) == 2 else str(len(responses)),),
+        "choices": tuple(f'  - Output "{n}" if Response {n} is better.\n' for n in numbers),
+        "question": (question,),
+        "responses": tuple(
+            part
             for n, response in zip(numbers, responses, strict=True)
+            for part in (f"###### [Response {n}]:\n", *parts_of(response), "  \n\n")
         ),
-        "numbers": "/".join(map(str, numbers)),
+        "numbers": ("/".join(map(str, numbers)),),
     }
 
 
-def _fill(name: str, slots: Mapping[str, str]) -> str:
+def _filled(name: str, slots: Mapping[str, Sequence[Part]]) -> tuple[Part, ...]:
     """One pass, so that `{answer2}` inside a response stays what the response says."""
-    return re.sub(r"\{(\w+)\}", lambda slot: slots[slot[1]], _template(name))
+    pieces = re.split(r"\{(\w+)\}", _template(name))  # every second is a slot's name
+    return merged([part for n, piece in enumerate(pieces) for part in (slots[piece] if n % 2 else (piece,))])
 
 
 @cache

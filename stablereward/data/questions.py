@@ -42,7 +42,7 @@ def _question(row: object, where: str, folder: Path) -> Question:
     reader = next((one for one in FORMATS.values() if one.matches(row)), None)
     if reader is not None:
         preference = reader.read(row, where, folder)
-        return Question(prompt=Prompt(text=preference.question, images=preference.images))
+        return Question(prompt=Prompt.user(text=preference.question, images=preference.images))
     name = next((field for field in FIELDS if field in row), None)
     if name is None:
         raise DataError(f"{where}: no field {', '.join(FIELDS)}; name the question's text one of these")
@@ -50,7 +50,7 @@ def _question(row: object, where: str, folder: Path) -> Question:
     if text is None:
         raise DataError(f"{where}: field {name!r} is neither a text nor one turn of a user")
     answer = next((row[field] for field in ANSWERS if row.get(field) is not None), None)
-    return Question(prompt=Prompt(text=text), answer=None if answer is None else str(answer))
+    return Question(prompt=Prompt.user(text=text), answer=None if answer is None else str(answer))
 
 
 def _said(value: object) -> str | None:

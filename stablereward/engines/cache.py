@@ -18,7 +18,7 @@ from stablereward.types import Completion, Failure, Prompt
 class Cached:
     """An `Engine` that asks `engine` only what it was not asked before; failures are asked again.
 
-    Two questions are the same with the same text, image pixels, sampling and `identity`, which names
+    Two questions are the same with the same turns, image pixels, sampling and `identity`, which names
     what answers: the model and its version. Not for a policy in training, whose weights change.
 
     With `folder`, completions are appended to `completions.jsonl` in it and found by later runs; a line
@@ -62,7 +62,7 @@ class Cached:
         return [key if isinstance(key, Failure) else self._known.get(key) or fresh[key] for key in keys]
 
     def _key(self, prompt: Prompt, sampling: Sampling) -> str | Failure:
-        settings = json.dumps([self.identity, prompt.text, asdict(sampling)])
+        settings = json.dumps([self.identity, *_said(prompt), asdict(sampling)])
         digest = hashlib.sha256(settings.encode("ascii"))
         for number, source in enumerate(prompt.images, start=1):
             try:
@@ -97,6 +97,17 @@ class Cached:
     @staticmethod
     def _path(folder: Path) -> Path:
         return folder / "completions.jsonl"
+
+
+def _said(prompt: Prompt) -> list[object]:
+    """The text of one turn of a user, images first; else its turns, None where an image stands."""
+    if prompt.messages == Prompt.user(prompt.text, prompt.images).messages:
+        return [prompt.text]
+    turns = [
+        [message.role, [part if isinstance(part, str) else None for part in message.parts]]
+        for message in prompt.messages
+    ]
+    return ["", turns]
 
 
 class _Completion(BaseModel):

@@ -4,7 +4,8 @@ import base64
 import io
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError, field_validator
@@ -12,7 +13,7 @@ from pydantic import BaseModel, Field, FiniteFloat, ValidationError, field_valid
 from stablereward.engines.engine import Sampling
 from stablereward.errors import ConfigError
 from stablereward.images import load_image
-from stablereward.types import Completion, Prompt
+from stablereward.types import Completion, Message, Prompt
 
 NEUTRAL: Mapping[str, float] = {
     "top_k": -1,
@@ -41,11 +42,11 @@ _OF_A_VALUE = re.compile(
 """What a refusal says of a value that is out of bounds, and not of a field that is unknown."""
 
 
-def request(model: str, content: object, sampling: Sampling, k: int) -> dict[str, object]:
-    """The body that asks for generation `k`."""
+def request(model: str, messages: object, sampling: Sampling, k: int) -> dict[str, object]:
+    """The body that asks for generation `k`; `messages` as of `messages_of`."""
     return {
         "model": model,
-        "messages": [{"role": "user", "content": content}],
+        "messages": messages,
         _LENGTH: sampling.max_completion_length,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
@@ -117,21 +118,32 @@ def extra_fields(pairs: Sequence[str]) -> dict[str, object]:
     return fields
 
 
-def message_content(prompt: Prompt) -> str | list[dict[str, Any]]:
-    """The images as PNG data URLs, then the text; plain text without images, as text-only servers want it.
+def messages_of(prompt: Prompt) -> list[dict[str, Any]]:
+    """The prompt's turns. Images are PNG data URLs in their places; a turn without any is plain text, as
+    text-only servers want it.
 
     Raises DataError for an image that cannot be read.
     """
-    if not prompt.images:
-        return prompt.text
-    where = prompt.preference.id if prompt.preference else ""
+    where = (prompt.preference.id if prompt.preference else "") or "prompt"
+    numbers = count(1)
+    return [
+        {"role": message.role, "content": _content(message, where, numbers)} for message in prompt.messages
+    ]
+
+
+def _content(message: Message, where: str, numbers: Iterator[int]) -> str | list[dict[str, Any]]:
+    if not message.images:
+        return message.text
     parts: list[dict[str, Any]] = []
-    for number, source in enumerate(prompt.images, start=1):
+    for part in message.parts:
+        if isinstance(part, str):
+            parts.append({"type": "text", "text": part})
+            continue
         png = io.BytesIO()
-        load_image(source, f"{where or 'prompt'}, image {number}").save(png, format="PNG", compress_level=1)
+        load_image(part, f"{where}, image {next(numbers)}").save(png, format="PNG", compress_level=1)
         url = f"data:image/png;base64,{base64.b64encode(png.getvalue()).decode('ascii')}"
         parts.append({"type": "image_url", "image_url": {"url": url}})
-    return [*parts, {"type": "text", "text": prompt.text}]
+    return parts
 
 
 def completion(reply: bytes) -> Completion:

@@ -5,9 +5,10 @@ import json
 import logging
 import random
 import re
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 
 import httpx
@@ -116,10 +117,12 @@ class OpenAIServer:
         async with line.prompt_slots:
             try:
                 async with line.encoding:
-                    content = await asyncio.to_thread(chat.message_content, prompt)
+                    messages = await asyncio.to_thread(chat.messages_of, prompt)
             except DataError as error:
                 return Failure(reason="bad_image", detail=str(error))
-            bodies = [chat.request(self.model, content, sampling, k) for k in range(sampling.num_generations)]
+            bodies = [
+                chat.request(self.model, messages, sampling, k) for k in range(sampling.num_generations)
+            ]
             line.num_asked += len(bodies)
             answers = await asyncio.gather(*(self._ask(line, body) for body in bodies))
         failures = [answer for answer in answers if isinstance(answer, Failure)]
@@ -170,6 +173,7 @@ class OpenAIServer:
     async def _persist(self, line: "_Line", body: dict[str, object]) -> "Completion | Failure | _Refused":
         """The answer after all tries. Waits keep their slot, so that a server in trouble is left alone."""
         body = {name: value for name, value in body.items() if value is not None}
+        began = time.monotonic()
         for attempt in range(self.retries):
             answer = await self._try(line.client, body)
             if not isinstance(answer, _Again):
@@ -177,7 +181,12 @@ class OpenAIServer:
             backoff = min(_FIRST_WAIT_S * 2**attempt, _MAX_WAIT_S) * _JITTER.uniform(0.5, 1.0)
             await asyncio.sleep(backoff if answer.wait_s is None else answer.wait_s)
         answer = await self._try(line.client, body)
-        return answer.failure if isinstance(answer, _Again) else answer
+        if not isinstance(answer, _Again):
+            return answer
+        tried = f" (the last of {self.retries + 1} tries, {time.monotonic() - began:.0f} s in all)"
+        return replace(
+            answer.failure, detail=answer.failure.detail + tried if self.retries else answer.failure.detail
+        )
 
     async def _try(
         self, client: httpx.AsyncClient, body: dict[str, object]

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from stablereward.errors import ConfigError, DataError
 from stablereward.evaluation.bench import JudgedPair, parse_pairs
-from stablereward.evaluation.benchmarks import AnyBenchmark, cautions
+from stablereward.evaluation.benchmarks import AnyBenchmark
 from stablereward.evaluation.content import content_keys, question_keys
 from stablereward.evaluation.files import fields, read_document
 from stablereward.evaluation.metrics import (
@@ -173,7 +173,7 @@ def compare(results: Sequence[Results]) -> Comparison:
         summaries={name: summarise(some, judge=name) for name, some in rows.items()},
         categories={name: _categories(some) for name, some in rows.items()},
         contrasts=tuple(replace(one, p_holm=p) for one, p in zip(contrasts, corrected, strict=True)),
-        notes=(*cautions(benchmark), *_notes(results, rows)),
+        notes=tuple(_notes(results, rows)),
     )
 
 

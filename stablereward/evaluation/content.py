@@ -11,8 +11,9 @@ from random import Random
 
 from PIL.Image import Image
 
+from stablereward.data.responses import response_keys
 from stablereward.data.toy.scenes import draw, random_scene
-from stablereward.types import ImageSource, Preference
+from stablereward.types import ImageSource, Message, Preference, Response
 
 KEY_LETTERS = 20
 
@@ -21,13 +22,13 @@ def content_keys(preferences: Sequence[Preference]) -> list[str]:
     """One key a preference: a hash of question, responses, names of image files and which repetition it is.
 
     Ids are left out because they repeat: 25 of VL-RewardBench's occur twice. An image in memory counts
-    with its pixels.
+    with its pixels, the pictures of responses as `response_keys` has them.
     """
     seen: Counter[str] = Counter()
     keys = []
     for preference in preferences:
         images = [_image_name(image) for image in preference.images]
-        content = json.dumps([preference.question, preference.responses, images])
+        content = json.dumps([preference.question, response_keys(preference), images])
         keys.append(sha256(f"{seen[content]} {content}".encode()).hexdigest()[:KEY_LETTERS])
         seen[content] += 1
     return keys
@@ -61,17 +62,30 @@ def with_stand_ins(preferences: Sequence[Preference]) -> tuple[list[Preference],
     The picture shows coloured shapes that depend on the question and the file's name alone. It lets a judge
     run; what the judge says of it means nothing.
     """
-    missing = 0
-    filled = []
-    for preference in preferences:
-        images: list[ImageSource] = []
-        for image in preference.images:
-            if isinstance(image, Path) and not image.is_file():
-                missing += 1
-                image = draw(random_scene(Random(f"{preference.question} {image.name}")))
-            images.append(image)
-        filled.append(replace(preference, images=tuple(images)))
-    return filled, missing
+    drawn = 0
+
+    def there(image: ImageSource, question: str) -> ImageSource:
+        nonlocal drawn
+        if not isinstance(image, Path) or image.is_file():
+            return image
+        drawn += 1
+        return draw(random_scene(Random(f"{question} {image.name}")))
+
+    def shown(response: Response, question: str) -> Response:
+        if isinstance(response, str):
+            return response
+        parts = (part if isinstance(part, str) else there(part, question) for part in response.parts)
+        return Message(response.role, tuple(parts))
+
+    filled = [
+        replace(
+            p,
+            images=tuple(there(image, p.question) for image in p.images),
+            responses=tuple(shown(response, p.question) for response in p.responses),
+        )
+        for p in preferences
+    ]
+    return filled, drawn
 
 
 def _image_name(image: ImageSource) -> str:

@@ -6,6 +6,7 @@ a run is resumed. Here the seed and the content alone decide.
 
 from hashlib import sha256
 
+from stablereward.data.responses import response_keys
 from stablereward.types import Preference
 
 
@@ -15,9 +16,10 @@ def drawn_order(preference: Preference, seed: int) -> tuple[int, ...]:
     It depends on the seed, the question and the set of responses, not on their stored order, the id or
     other rows.
     """
+    keys = response_keys(preference)
 
     def lot(index: int) -> bytes:
-        shown = (seed, preference.question, sorted(preference.responses), preference.responses[index])
+        shown = (seed, preference.question, sorted(keys), keys[index])
         return sha256(repr(shown).encode()).digest()
 
     return tuple(sorted(range(len(preference.responses)), key=lambda index: (lot(index), index)))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
+from stablereward.data.responses import in_words, response_keys
 from stablereward.judges.protocol import Opinion, orders
 from stablereward.types import Judgement, Preference
 
@@ -37,7 +38,7 @@ class Rule:
 
 
 def _longest(shown: Preference, k: int) -> int:
-    lengths = [len(response) for response in shown.responses]
+    lengths = [len(in_words(response)) for response in shown.responses]
     return lengths.index(max(lengths))
 
 
@@ -49,10 +50,10 @@ longer_wins = Rule(_longest)
 
 
 def random_choice(seed: int) -> Rule:
-    """A fair die, thrown by a hash of the seed, the text shown and k: the same on every machine."""
+    """A fair die, thrown by a hash of the seed, what is shown and k: the same on every machine."""
 
     def choose(shown: Preference, k: int) -> int:
-        thrown = sha256(repr((seed, k, shown.question, shown.responses)).encode()).digest()
+        thrown = sha256(repr((seed, k, shown.question, tuple(response_keys(shown)))).encode()).digest()
         return int.from_bytes(thrown, "big") % len(shown.responses)
 
     return Rule(choose)

@@ -19,10 +19,13 @@ from stablereward.judges.ranking import Ranking, rank
 from stablereward.judges.scalar import Scalar
 from stablereward.judges.voting import vote
 from stablereward.policies.scalar import is_reward_model, load_scorer
-from stablereward.types import ImageSource, Preference, Prompt, Vote
+from stablereward.types import ImageSource, Message, Preference, Prompt, Response, Vote, pictured
 
 ImageLike = Image | Path | str
 """An image in memory, or the path of a file or of a folder with the frames of a video."""
+ResponseLike = Response | Image | Path
+"""A text; a picture in memory, the path of an image file or of a folder with the frames of a video; or what
+`types.pictured` makes of texts and pictures."""
 
 
 class Judge:
@@ -97,7 +100,7 @@ class Judge:
         self,
         question: str,
         *,
-        responses: Sequence[str],
+        responses: Sequence[ResponseLike],
         image: ImageLike | Sequence[ImageLike] | None = None,
         votes: int = 1,
         both_orders: bool = True,
@@ -106,7 +109,8 @@ class Judge:
 
         `choice` is None on a tie (for example when each order gives another answer) or when all
         opinions failed, which `Vote.failures` tells apart. A list of images is shown in its order, of a
-        folder at most 32 frames, evenly spaced in the order of their names.
+        folder at most 32 frames, evenly spaced in the order of their names. A response that is a str is
+        always a text; a picture is an image in memory or a `Path`.
         Raises `DataError` for fewer than two responses, a missing image file or a video.
         """
         [result] = self.vote([_preference(question, responses, image)], votes=votes, both_orders=both_orders)
@@ -116,7 +120,7 @@ class Judge:
         self,
         question: str,
         *,
-        responses: Sequence[str],
+        responses: Sequence[ResponseLike],
         image: ImageLike | Sequence[ImageLike] | None = None,
         votes: int = 1,
     ) -> Ranking:
@@ -130,15 +134,20 @@ class Judge:
 
 
 def _preference(
-    question: str, responses: Sequence[str], image: ImageLike | Sequence[ImageLike] | None
+    question: str, responses: Sequence[ResponseLike], image: ImageLike | Sequence[ImageLike] | None
 ) -> Preference:
     if isinstance(responses, str) or len(responses) < 2:
         raise DataError("a comparison needs a list of at least two responses")
-    for name, text in (("question", question), *(("response", response) for response in responses)):
-        as_text(text, name, "comparison")
+    as_text(question, "question", "comparison")
     given = () if image is None else (image,) if isinstance(image, Image | Path | str) else image
     shown = tuple(source for item in given for source in _sources(item))
-    return Preference(question=question, responses=tuple(responses), images=shown)
+    return Preference(question=question, responses=tuple(map(_response, responses)), images=shown)
+
+
+def _response(given: ResponseLike) -> Response:
+    if isinstance(given, Image | Path):
+        return pictured(*_sources(given))
+    return given if isinstance(given, Message) else as_text(given, "response", "comparison")
 
 
 def _sources(image: ImageLike) -> tuple[ImageSource, ...]:

@@ -15,7 +15,8 @@ from stablereward.policies.classifier import too_long
 from stablereward.policies.completions import Answered, completions
 from stablereward.policies.forcing import SCORED_TOGETHER, forced
 from stablereward.policies.token import TokenPolicy
-from stablereward.types import Completion, Failure, Group, Preference, Prompt
+from stablereward.policies.tree import EncodedPrompt
+from stablereward.types import Completion, Failure, Group, Preference, Prompt, Response
 
 Reading = Callable[[Completion], float | Failure]
 """From a response, whose `logprobs` are those of the model that judges, to its score."""
@@ -63,7 +64,7 @@ def answer_confidence(decode: Decode, span: Span = boxed) -> Reading:
 
 def shown_alone(preference: Preference) -> Prompt:
     """The question as a user's turn."""
-    return Prompt(text=preference.question, images=preference.images)
+    return Prompt.user(preference.question, preference.images)
 
 
 @dataclass(kw_only=True)
@@ -72,7 +73,8 @@ class Likelihood:
 
     With a `reference` the score is the difference of what both models' readings say: of `sequence_logprob`
     then log π(y|x) - log π_ref(y|x), which times β is DPO's implicit reward
-    (https://arxiv.org/abs/2305.18290, section 4). Failures: "bad_prompt", "too_long", and those of `read`.
+    (https://arxiv.org/abs/2305.18290, section 4). Failures: "bad_prompt", "too_long",
+    "not_text" for a response with a picture, and those of `read`.
     """
 
     policy: TokenPolicy
@@ -95,16 +97,22 @@ class Likelihood:
                 reason = "too_long" if isinstance(encoded, TooLongError) else "bad_prompt"
                 found.append([Failure(reason=reason, detail=str(encoded))] * len(texts))
                 continue
-            ids = [self.policy.completion(encoded, text) for text in texts]
-            lengths = [encoded.num_tokens + len(own) for own in ids]
-            found.append([too_long(length, self.policy.max_context) for length in lengths])
-            fits = [n for n, length in enumerate(lengths) if length <= self.policy.max_context]
-            places += [(place, n) for n in fits]
-            written = tuple(Completion(text=texts[n], token_ids=ids[n]) for n in fits)
+            read = [self._written(encoded, response) for response in texts]
+            found.append([one if isinstance(one, Failure) else 0.0 for one in read])
+            places += [(place, n) for n, one in enumerate(read) if isinstance(one, Completion)]
+            written = tuple(one for one in read if isinstance(one, Completion))
             asked.append(Group(prompt=prompts[place], trajectories=written))
         for (place, number), score in zip(places, self.read_all(asked), strict=True):
             found[place][number] = score
         return [tuple(scores) for scores in found]
+
+    def _written(self, prompt: EncodedPrompt, response: Response) -> Completion | Failure:
+        """The response as if the model had written it."""
+        if not isinstance(response, str):
+            return Failure(reason="not_text", detail="a response with a picture is nothing a model writes")
+        ids = self.policy.completion(prompt, response)
+        length, most = prompt.num_tokens + len(ids), self.policy.max_context
+        return too_long(length, most) if length > most else Completion(text=response, token_ids=ids)
 
     def read_all(self, groups: Sequence[Answered]) -> list[float | Failure]:
         """The scores of responses that are tokens already, in the order of the groups."""

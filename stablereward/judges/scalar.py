@@ -7,12 +7,13 @@ probability exp(s_i) / Σ_j exp(s_j), Luce's choice rule, which for two is the s
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Protocol
+
+from PIL.Image import Image
 
 from stablereward.judges.confidence import DIGITS
 from stablereward.judges.protocol import Opinion, orders
-from stablereward.types import Failure, Judgement, Preference
+from stablereward.types import Failure, Judgement, Part, Preference, Response, parts_of
 
 
 class Scorer(Protocol):
@@ -44,20 +45,23 @@ class Scalar:
         self, preferences: Sequence[Preference], *, votes: int = 1, both_orders: bool = False
     ) -> list[tuple[Opinion, ...]]:
         """See `PreferenceJudge.opinions`. Raises `ModelError` for images that the model cannot see."""
-        together: dict[Hashable, dict[str, None]] = {}
+        together: dict[Hashable, dict[Hashable, Response]] = {}
         for preference in preferences:
-            together.setdefault(_question(preference), {}).update(dict.fromkeys(preference.responses))
+            own = together.setdefault(_question(preference), {})
+            own.update((_same(parts_of(response)), response) for response in preference.responses)
         first = {_question(p): p for p in reversed(preferences)}
-        asked = [replace(first[key], responses=tuple(own), ranks=None) for key, own in together.items()]
+        asked = [
+            replace(first[key], responses=tuple(own.values()), ranks=None) for key, own in together.items()
+        ]
         scored = self.model.scores(asked)
         known = {
-            (key, response): score
+            (key, _same(parts_of(response))): score
             for key, one, scores in zip(together, asked, scored, strict=True)
             for response, score in zip(one.responses, scores, strict=True)
         }
         return [
             tuple(
-                opinion([known[_question(p), r] for r in p.responses], order)
+                opinion([known[_question(p), _same(parts_of(r))] for r in p.responses], order)
                 for order in orders(len(p.responses), both_orders)
                 for _ in range(votes)
             )
@@ -67,8 +71,12 @@ class Scalar:
 
 def _question(preference: Preference) -> Hashable:
     """The same for preferences whose responses answer one question on the same images."""
-    images = tuple(i if isinstance(i, Path) else id(i) for i in preference.images)
-    return preference.question, images
+    return preference.question, _same(preference.images)
+
+
+def _same(parts: Sequence[Part]) -> Hashable:
+    """The same for the same texts, image files and images in memory."""
+    return tuple(id(part) if isinstance(part, Image) else part for part in parts)
 
 
 def opinion(scores: Sequence[float | Failure], order: tuple[int, ...]) -> Opinion:

@@ -8,9 +8,9 @@ from stablereward.errors import DataError, TooLongError
 from stablereward.policies.completions import Answered, completions
 from stablereward.policies.forcing import SCORED_TOGETHER, forced
 from stablereward.policies.token import TokenPolicy
-from stablereward.types import Completion, Failure, Group, Preference, Prompt
+from stablereward.types import Completion, Failure, Group, Preference, Prompt, Response
 
-Asked = Callable[[Preference, str], Prompt]
+Asked = Callable[[Preference, Response], Prompt]
 """From a question and one response to what the model is asked, to which yes or no is the answer."""
 
 

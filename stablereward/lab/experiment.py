@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal
 
 from stablereward.lab.statistics import Mean, mean_of
@@ -24,7 +24,12 @@ class Arm:
     changes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+def arm(about: str, *changes: str) -> Arm:
+    """What the arm is, and its changes."""
+    return Arm(about=about, changes=changes)
+
+
+@dataclass(frozen=True)
 class Claim:
     """What must be seen: `measure`, averaged over the seeds, beyond a threshold set before any run.
 
@@ -35,6 +40,7 @@ class Claim:
     says: str
     measure: Measure
     control: str
+    _: KW_ONLY
     above: float | None = None
     below: float | None = None
     unit: str = ""
@@ -125,3 +131,28 @@ def ratio(figure: str, arm: str, to: str) -> Measure:
 def equal(figure: str, arm: str, other: str) -> Measure:
     """1 where the figure of two arms is the same to the last bit, else 0."""
     return lambda arms: float(arms[arm][figure] == arms[other][figure])
+
+
+def gain(figure: str, arm: str, over: str) -> Measure:
+    """The figure of an arm minus another figure of the same arm, such as that before training."""
+    return lambda arms: arms[arm][figure] - arms[arm][over]
+
+
+def growth(figure: str, arm: str, over: str) -> Measure:
+    """The figure of an arm in units of another figure of the same arm."""
+    return lambda arms: arms[arm][figure] / arms[arm][over]
+
+
+def change(figure: str, arm: str, over: str) -> Measure:
+    """By what share of `over` the figure is another, whether it is more or less."""
+    return lambda arms: abs(arms[arm][figure] / arms[arm][over] - 1)
+
+
+def more(says: str, figure: str, arm: str, than: str, by: float = 0.0, *, control: str = "") -> Claim:
+    """The figure of an arm is more than that of another, which is the control where no other is named."""
+    return Claim(says, difference(figure, arm, than), control or than, above=by)
+
+
+def less(says: str, figure: str, arm: str, than: str, by: float = 0.0, *, control: str = "") -> Claim:
+    """The figure of an arm, less that of another, is below `by`: 0, or less than nothing."""
+    return Claim(says, difference(figure, arm, than), control or than, below=by)

@@ -16,11 +16,17 @@ Curve = Mapping[float, float]
 _STANDALONE = """
 svg { font: 11px system-ui, sans-serif; background: #fff; } text { fill: #62666f; }
 path { fill: none; stroke: var(--c); } circle { fill: var(--c); } .line { stroke-width: 1.5; }
+.line.arm { stroke-width: 2; } .other { stroke: #bcbcb6; stroke-width: 1; }
+.head { fill: #191b1f; font-weight: 600; } .title { fill: #191b1f; font-size: 13px; font-weight: 600; }
 .grid { stroke: #e4e4df; } .end { text-anchor: end; } .mid { text-anchor: middle; }
 .c0 { --c: #0c8577; } .c1 { --c: #2f55c4; } .c2 { --c: #a8378f; } .c3 { --c: #d0680a; }
 .c4 { --c: #6a4bcf; } .c5 { --c: #5b8a00; } .c6 { --c: #b03a2e; } .c7 { --c: #4d6b80; }
 """
 _KEY_HEIGHT = 15
+ACROSS, HEAD = 3, 24
+"""Small charts in a row, and the height of their titles."""
+ORDER = 5.0
+"""An arm whose values are so many times those of the first would flatten all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +153,59 @@ def filter_chart() -> Html:
         unit="%",
         x_label="% right",
     )
+
+
+def arm_charts(curves: Mapping[str, Curve], *, title: str) -> str:
+    """The curves of all arms as one SVG file: a small chart an arm, with all comparable others in grey.
+
+    No arm is told by its colour alone. All have one axis, but for an arm whose values are of another order
+    than the first's: it has an axis of its own, which its title says.
+    """
+    first, *_ = curves.values()
+    together = {arm for arm, curve in curves.items() if _size(curve) < ORDER * _size(first) or curve is first}
+    drawn = []
+    for place, (arm, curve) in enumerate(curves.items()):
+        shown = [curves[one] for one in curves if one in together] if arm in together else [curve]
+        ys = [y for one in shown for y in one.values()]
+        y_ticks = ticks(min(ys), max(ys))
+        xs = [x for one in shown for x in one]
+        frame = Frame(*across(min(xs), max(xs)), y_ticks[0], y_ticks[-1])
+        behind = (el("path", d=_path(frame, one), cls="other") for one in shown if one is not curve)
+        line = el("g", el("path", d=_path(frame, curve), cls="line arm"), cls="c1")
+        chart = plot(frame, y_ticks, *behind, line, label=f"{title}, {arm}")
+        head = f"{arm} (own axis)" if arm not in together else arm
+        last = number([*curve.values()][-1])
+        x, y = place % ACROSS * WIDTH, HEAD + place // ACROSS * (HEIGHT + HEAD)
+        drawn.append(
+            el(
+                "g",
+                el("text", f"{head}: {last}", x=LEFT, y=0, cls="head"),
+                _nested(chart),
+                transform=f"translate({x} {y + HEAD - 4})",
+            )
+        )
+    rows = -(-len(curves) // ACROSS)
+    width, height = WIDTH * min(ACROSS, len(curves)), HEAD + rows * (HEIGHT + HEAD)
+    heading = el("text", title, x=LEFT, y=HEAD - 6, cls="title")
+    style = Html(f"<style>{_STANDALONE}</style>")
+    whole = el(
+        "svg", style, heading, *drawn, xmlns="http://www.w3.org/2000/svg", viewBox=f"0 0 {width} {height}",
+        role="img", aria_label=title,
+    )  # fmt: skip
+    return f"{whole}\n"
+
+
+def _nested(chart: Html) -> Html:
+    """A chart of its own size inside another."""
+    return Html(chart.replace("<svg", f'<svg width="{WIDTH}" height="{HEIGHT}"', 1))
+
+
+def _size(curve: Curve) -> float:
+    return max(abs(value) for value in curve.values())
+
+
+def _path(frame: Frame, curve: Curve) -> str:
+    return path_of([frame.point(x, y) for x, y in sorted(curve.items())])
 
 
 def _key(frame: Frame, place: int, name: str) -> tuple[Html, Html]:

@@ -12,7 +12,7 @@ from stablereward.lab import evidence as files
 from stablereward.lab.catalogue import entries
 from stablereward.lab.evidence import Evidence, gathered, path_of
 from stablereward.lab.experiment import Experiment, Tested
-from stablereward.lab.recipe_page import Subject, catalogue, curves, interval, page, picture
+from stablereward.lab.recipe_page import Subject, catalogue, curves, interval, page, picture, picture_name
 from stablereward.lab.trials import run_all, trials
 from stablereward.recipes.found import described
 from stablereward.runs.files import write_atomic
@@ -93,11 +93,6 @@ def pages(evidence: Path) -> dict[str, str]:
     recipes = with_experiments()
     found["README.md"] = catalogue(entries(recipes, {n: _tested(evidence, n, r) for n, r in recipes}))
     return found
-
-
-def picture_name(short: str, number: int) -> str:
-    """The file of a recipe's curve."""
-    return f"{short}.svg" if number == 0 else f"{short}-{number + 1}.svg"
 
 
 def with_experiments() -> list[tuple[str, Any]]:

@@ -8,9 +8,8 @@ from typing import Any
 
 from stablereward.lab.evidence import ArmEvidence, Evidence
 from stablereward.lab.experiment import Experiment, Tested
-from stablereward.lab.pictures import standalone
+from stablereward.lab.pictures import arm_charts
 from stablereward.lab.statistics import Mean, mean_of
-from stablereward.report.charts import COLOURS, Series, line_chart
 from stablereward.report.quantities import number
 
 SOURCE = "<!-- Made by `stablereward lab`; change the recipe or run it again instead of this page. -->\n"
@@ -50,15 +49,16 @@ def page(subject: Subject, evidence: Evidence | None) -> str:
         SOURCE,
         f"# {subject.short}\n",
         f"{first}\n",
-        f"{rest.strip()}\n",
+        f"{rest.rstrip().lstrip(chr(10))}\n",
         "## What the paper says\n",
         f"{subject.experiment.says}\n",
         "## Run it\n",
         f"```sh\nstablereward train {subject.short} --tiny            # minutes on two cores\n"
         f"stablereward train {subject.short} --dry-run         # the paper's settings\n"
         f"stablereward lab {subject.short} --seeds 5           # the evidence below\n```\n",
-        f"New in code: {', '.join(f'`{name}`' for name in new_names(subject.source))}.\n",
     ]
+    if new := new_names(subject.source):
+        parts.append(f"New in code: {', '.join(f'`{name}`' for name in new)}.\n")
     parts += _evidence(subject, evidence) if evidence else [_planned(subject.experiment)]
     if subject.experiment.notes:
         parts += ["## Notes\n", f"{subject.experiment.notes}\n"]
@@ -107,8 +107,10 @@ def _evidence(subject: Subject, evidence: Evidence) -> list[str]:
         ),
         "\n".join(f"- **{name}**: {about}" for name, about in experiment.figures.items()) + "\n",
     ]
-    if curves(evidence):
-        parts.append(f"![How the arms went]({subject.short}.svg)\n")
+    parts += [
+        f"![{curve.partition(' ')[2]} of every arm]({picture_name(subject.short, number)})\n"
+        for number, curve in enumerate(curves(evidence))
+    ]
     parts.append(
         f"Made by `{evidence.command}` at {evidence.commit} on {evidence.machine}: "
         f"{evidence.minutes:.1f} process minutes ({versions}). All arms and seeds: "
@@ -146,18 +148,15 @@ def curves(evidence: Evidence) -> list[str]:
 
 def picture(evidence: Evidence, name: str) -> str:
     """One curve of every arm as an SVG file: means over the seeds."""
-    series = [
-        Series(
-            name=arm_name,
-            colour=place % COLOURS,
-            xs=[x for x, _ in arm.curves[name]],
-            ys=[y for _, y in arm.curves[name]],
-        )
-        for place, (arm_name, arm) in enumerate(evidence.arms.items())
-        if arm.curves.get(name)
-    ]
-    keys = [(one.name, one.colour) for one in series]
-    return standalone(line_chart(series, title=name, unit=name.rpartition(" ")[2]), keys)
+    arms = {arm: evidence.arms[arm].curves.get(name, ()) for arm in evidence.arms}
+    return arm_charts(
+        {arm: dict(curve) for arm, curve in arms.items() if curve}, title=name.partition(" ")[2]
+    )
+
+
+def picture_name(short: str, number: int) -> str:
+    """The file of a recipe's curve."""
+    return f"{short}.svg" if number == 0 else f"{short}-{number + 1}.svg"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

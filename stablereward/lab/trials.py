@@ -20,6 +20,7 @@ from stablereward.config import dump, resolve
 from stablereward.errors import StableRewardError, TrainingError
 from stablereward.lab.experiment import Arm, Experiment, Figures
 from stablereward.runs.files import write_atomic
+from stablereward.runs.metrics import as_mean
 from stablereward.runs.progress import say
 
 LOG = "log.txt"
@@ -148,7 +149,7 @@ def _curves(folder: Path, watched: Sequence[tuple[str, str]]) -> dict[str, list[
     for line in path.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         for stage, name in watched:
-            value = row.get(name)
+            value = as_mean(row, name)
             if row.get("stage") == stage and isinstance(value, int | float) and math.isfinite(value):
                 curves[f"{stage} {name}"].append((float(row["update"]), float(value)))
     return curves

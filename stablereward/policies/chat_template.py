@@ -92,14 +92,35 @@ def end_of_turn(processor: Any) -> int | None:
     return first[0] if first and first[0] in tokenizer.added_tokens_decoder else None
 
 
-def _rendered(processor: Any, *turns: tuple[str, str]) -> str:
-    """Turns of roles and texts, ready for the assistant's where the last is the user's.
+def keeps_places(processor: Any) -> bool:
+    """Whether an image between two texts of a user is written between them, and not before both."""
+    with_image = _rendered(processor, ("user", _MARK, None, "?")).rpartition(_MARK)[2]
+    return with_image != _rendered(processor, ("user", _MARK, "?")).rpartition(_MARK)[2]
+
+
+def shows_answers(processor: Any) -> bool:
+    """Whether an image in an assistant's turn is written at all."""
+    asked = ("user", "?")
+    without = _rendered(processor, asked, ("assistant", _MARK))
+    return _rendered(processor, asked, ("assistant", None, _MARK)) not in ("", without)
+
+
+def _rendered(processor: Any, *turns: tuple[str | None, ...]) -> str:
+    """Turns, each a role and its texts, None for an image, ready for the assistant's where the last is the
+    user's.
 
     "" where there is no template, or where it asks for more than these.
     """
     alone = not hasattr(processor, "tokenizer")
+    image = {"type": "image"}
     chat = [
-        {"role": role, "content": text if alone else [{"type": "text", "text": text}]} for role, text in turns
+        {
+            "role": role,
+            "content": "".join(part or "" for part in parts)
+            if alone
+            else [image if part is None else {"type": "text", "text": part} for part in parts],
+        }
+        for role, *parts in turns
     ]
     try:
         rendered: str = processor.apply_chat_template(

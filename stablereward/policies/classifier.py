@@ -6,14 +6,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from stablereward.errors import ModelError
 from stablereward.policies.chat_template import find_template
+from stablereward.policies.config_file import read_config
 from stablereward.policies.processor import UNREADABLE, cause
 from stablereward.policies.token import device_named, number_named
 from stablereward.policies.vocabulary import control_tokens_of, without_tokens
-from stablereward.types import Failure, Preference
+from stablereward.types import Failure, Preference, Response
 
 MAX_BATCH_TOKENS = 2**14
 Scores = tuple[float | Failure, ...]
@@ -44,12 +45,13 @@ class Classifier:
         self._pad_token_id: int | None = self._text_config.pad_token_id
         self._control_tokens = control_tokens_of(tokenizer, ())
 
-    def encode(self, question: str, response: str) -> Mapping[str, list[int]]:
+    def encode(self, question: str, response: Response) -> Mapping[str, list[int]]:
         """One dialogue as tokens, without padding. Control tokens written out in the texts do not act."""
-        question, response = (without_tokens(text, self._control_tokens) for text in (question, response))
+        said = response if isinstance(response, str) else response.text
+        question, said = (without_tokens(text, self._control_tokens) for text in (question, said))
         if self.tokenizer.chat_template is None:
-            return dict(self.tokenizer(question, response))
-        chat = [{"role": "user", "content": question}, {"role": "assistant", "content": response}]
+            return dict(self.tokenizer(question, said))
+        chat = [{"role": "user", "content": question}, {"role": "assistant", "content": said}]
         text = self.tokenizer.apply_chat_template(chat, add_generation_prompt=False, tokenize=False)
         # The template has written the first token already.
         return dict(self.tokenizer(text, add_special_tokens=False))
@@ -61,7 +63,7 @@ class Classifier:
         Raises ModelError for images.
         """
         for preference in preferences:
-            if preference.images:
+            if preference.all_images:
                 raise ModelError(
                     f"preference {preference.id!r}: has images, but the reward model reads text only; give a "
                     "model that sees"
@@ -120,7 +122,7 @@ def read_classifier(
     number = number_named(dtype, where)
     trust = {"trust_remote_code": trust_remote_code}
     try:
-        config = AutoConfig.from_pretrained(folder, **trust)
+        config = read_config(folder, **trust)
         if new_head:
             config.num_labels = 1
         model, found = AutoModelForSequenceClassification.from_pretrained(

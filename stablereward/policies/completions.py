@@ -93,7 +93,7 @@ def show_prompt(prompt: Prompt) -> dict[str, Any]:
     """The question and its responses where there is a preference, else the text; and the images."""
     preference = prompt.preference
     if preference is None:
-        return {"images": prompt.images}
+        return {"question": prompt.text.strip(), "images": prompt.images}
     return {
         "question": preference.question,
         "responses": list(preference.responses),

@@ -1,11 +1,12 @@
 """Prompts as a model takes them: tokens, positions and preprocessed images, each prepared once."""
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from jinja2 import TemplateError
@@ -14,16 +15,26 @@ from torch import Tensor
 
 from stablereward.errors import DataError, ModelError, TooLongError
 from stablereward.images import load_image
-from stablereward.policies.chat_template import opened_by
+from stablereward.policies.chat_template import keeps_places, opened_by, shows_answers
 from stablereward.policies.pixels import AS_BYTES, PIXELS, ByteTable, Media, PackedMedia
 from stablereward.policies.tree import EncodedGroup, EncodedPrompt
 from stablereward.policies.vision import PACKING
 from stablereward.policies.vocabulary import Vocabulary, without_tokens
-from stablereward.types import Prompt
+from stablereward.types import Message, Prompt, Response, images_of, parts_of
 
 BYTES_KEPT = 2**29
 TOGETHER = 16
 """Prompts prepared in one call of the processor."""
+RESPONSE = "\n\nResponse:\n"
+"""What stands between a question and its response where the template has no pictures in an answer."""
+
+
+class _Chat(NamedTuple):
+    """Turns whose texts hold no control tokens; `where` is what a message calls them."""
+
+    messages: tuple[Message, ...]
+    where: str
+    opened: bool = True
 
 
 class Encoder:
@@ -35,20 +46,28 @@ class Encoder:
         self.vocabulary = vocabulary
         self.reads_text_only = processor is self.tokenizer
         self.table = ByteTable.of(processor)
-        self._kept: OrderedDict[int, tuple[Prompt, EncodedPrompt]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, tuple[object, EncodedPrompt]] = OrderedDict()
         self._bytes = 0
 
     @property
     def max_context(self) -> int:
         return int(self.model.config.get_text_config().max_position_embeddings)
 
+    @cached_property
+    def _keeps_places(self) -> bool:
+        return keeps_places(self.processor)
+
+    @cached_property
+    def _shows_answers(self) -> bool:
+        return shows_answers(self.processor)
+
     def encode(self, prompt: Prompt) -> EncodedPrompt:
         """See `TokenPolicy.encode`."""
         kept = self._kept.get(id(prompt))
         if kept is not None:
             return kept[1]
-        [encoded] = self._encode([prompt])
-        self._keep(prompt, encoded)
+        [encoded] = self._encode([self._chat(prompt)])
+        self._keep(id(prompt), prompt, encoded)
         return encoded
 
     def encode_all(self, prompts: Sequence[Prompt]) -> list[EncodedPrompt | DataError]:
@@ -59,24 +78,33 @@ class Encoder:
             for start in range(0, len(fresh), TOGETHER):
                 some = fresh[start : start + TOGETHER]
                 try:
-                    done.update({id(p): e for p, e in zip(some, self._encode(some), strict=True)})
+                    encoded = self._encode([self._chat(prompt) for prompt in some])
+                    done.update({id(p): e for p, e in zip(some, encoded, strict=True)})
                 except DataError:  # one by one then, which also says whose it is
                     break
         for prompt in fresh:
             if id(prompt) in done:
-                self._keep(prompt, done[id(prompt)])
+                self._keep(id(prompt), prompt, done[id(prompt)])
         return [done.get(id(prompt)) or self._outcome(prompt) for prompt in prompts]
 
-    def answered(self, prompt: Prompt, responses: Sequence[str]) -> EncodedGroup:
-        """The prompt with each response as the assistant's turn that follows it.
+    def answered(self, prompt: Prompt, responses: Sequence[Response]) -> list[EncodedGroup]:
+        """The prompt with each response as the assistant's turn that follows it, as rows.
 
         Tokens are those of the dialogue as a whole, in the model's chat template and with no turn opened
-        after it. The prompt ends where the dialogues part: where a response's first letters join the
-        template's last token, that token is a response's. Raises what `encode` does.
+        after it. Texts share the prompt in one row. It ends where the dialogues part: where a response's
+        first letters join the template's last token, that token is a response's.
+
+        Where a response holds pictures each is a row of its own, of which all up to the last image is the
+        prompt. A template that writes no picture into an assistant's turn gets all of them as the end of the
+        user's turn, after `RESPONSE`. Raises what `encode` does.
         """
-        encoded, num_images = self.encode(prompt), len(prompt.images)
-        texts = [self._rendered(prompt, num_images, response) for response in (None, *responses)]
-        opened, *rows = self.tokenizer(texts, add_special_tokens=False)["input_ids"]
+        if any(images_of(response) for response in responses):
+            return [self._alone(prompt, response) for response in responses]
+        encoded, asked = self.encode(prompt), self._chat(prompt)
+        chats = [asked, *(self._answered(asked, response) for response in responses)]
+        opened, *rows = self.tokenizer([self._rendered(c) for c in chats], add_special_tokens=False)[
+            "input_ids"
+        ]
         shared = min(_shared(opened, row) for row in rows)
         left = len(opened) - shared
         if left:
@@ -90,7 +118,42 @@ class Encoder:
                 input_ids_P=encoded.input_ids_P[:-left],
                 positions_AP=encoded.positions_AP[:, :-left],
             )
-        return EncodedGroup(prompt=encoded, completions=tuple(tuple(row[shared:]) for row in rows))
+        return [EncodedGroup(prompt=encoded, completions=tuple(tuple(row[shared:]) for row in rows))]
+
+    def _alone(self, prompt: Prompt, response: Response) -> EncodedGroup:
+        """The whole dialogue, of which what follows the last image is the completion."""
+        key = (id(prompt), id(response))
+        if key not in self._kept:
+            asked = self._chat(prompt)
+            if self._shows_answers or not asked.messages or asked.messages[-1].role != "user":
+                chat = self._answered(asked, response)
+            else:
+                *before, last = asked.messages
+                answer = self._answered(asked, response).messages[-1]
+                both = Message("user", (*last.parts, RESPONSE, *answer.parts))
+                chat = _Chat((*before, both), asked.where, opened=False)
+            [encoded] = self._encode([chat])
+            self._keep(key, (prompt, response), encoded)
+        whole = self._kept[key][1]
+        shown = (whole.input_ids_P == self.model.config.image_token_id).nonzero()
+        cut = min(int(shown.max()) + 1 if len(shown) else 1, whole.num_tokens - 1)
+        start = replace(whole, input_ids_P=whole.input_ids_P[:cut], positions_AP=whole.positions_AP[:, :cut])
+        return EncodedGroup(prompt=start, completions=(tuple(whole.input_ids_P[cut:].tolist()),))
+
+    def _chat(self, prompt: Prompt) -> _Chat:
+        def harmless(message: Message) -> Message:
+            said = (
+                self.vocabulary.harmless(part, prompt.preference) if isinstance(part, str) else part
+                for part in message.parts
+            )
+            return Message(message.role, tuple(said))
+
+        return _Chat(tuple(map(harmless, prompt.messages)), _where(prompt))
+
+    def _answered(self, asked: _Chat, response: Response) -> _Chat:
+        special = [*self.vocabulary.control_tokens, *self.vocabulary.special_tags]
+        said = (without_tokens(p, special) if isinstance(p, str) else p for p in parts_of(response))
+        return _Chat((*asked.messages, Message("assistant", tuple(said))), asked.where, opened=False)
 
     def _outcome(self, prompt: Prompt) -> EncodedPrompt | DataError:
         try:
@@ -98,34 +161,35 @@ class Encoder:
         except DataError as error:
             return error
 
-    def _keep(self, prompt: Prompt, encoded: EncodedPrompt) -> None:
-        self._kept[id(prompt)] = (prompt, encoded)
+    def _keep(self, key: Hashable, owner: object, encoded: EncodedPrompt) -> None:
+        """`owner` stays alive as long, so that no other object has its id."""
+        self._kept[key] = (owner, encoded)
         self._bytes += encoded.num_bytes
         while self._bytes > BYTES_KEPT and len(self._kept) > 1:
             _, (_, oldest) = self._kept.popitem(last=False)
             self._bytes -= oldest.num_bytes
 
-    def _encode(self, prompts: Sequence[Prompt]) -> list[EncodedPrompt]:
+    def _encode(self, chats: Sequence[_Chat]) -> list[EncodedPrompt]:
         """Raises DataError, which names the prompt where there is one."""
-        where = _where(prompts[0]) if len(prompts) == 1 else f"{len(prompts)} prompts"
-        images = [[load_image(image, _where(prompt)) for image in prompt.images] for prompt in prompts]
-        texts = [self._rendered(p, len(shown)) for p, shown in zip(prompts, images, strict=True)]
+        where = chats[0].where if len(chats) == 1 else f"{len(chats)} prompts"
+        images = [
+            [load_image(i, chat.where) for turn in chat.messages for i in turn.images] for chat in chats
+        ]
+        texts = [self._rendered(chat) for chat in chats]
         inputs = self._processed(texts, [image for shown in images for image in shown], where)
         rows, mask = inputs.pop("input_ids"), inputs.pop("attention_mask").bool()
         for name in ("mm_token_type_ids", "token_type_ids"):
             inputs.pop(name, None)
-        media: list[Media] = (
-            [inputs] if len(prompts) == 1 else _split(inputs, [len(shown) for shown in images])
-        )
+        media: list[Media] = [inputs] if len(chats) == 1 else _split(inputs, [len(shown) for shown in images])
         if self.table is not None:
             media = [PackedMedia(self.table, one) for one in media]
         encoded = []
-        for prompt, text, ids_P, pixels in zip(
-            prompts, texts, (r[m] for r, m in zip(rows, mask, strict=True)), media, strict=True
+        for chat, text, ids_P, pixels in zip(
+            chats, texts, (r[m] for r, m in zip(rows, mask, strict=True)), media, strict=True
         ):
             if len(ids_P) >= self.max_context:
                 raise TooLongError(
-                    f"{_where(prompt)}: the prompt has {len(ids_P)} tokens, the model's context is "
+                    f"{chat.where}: the prompt has {len(ids_P)} tokens, the model's context is "
                     f"{self.max_context}; shorten it or lower the image size"
                 )
             positions_AP = self._positions(ids_P[None], pixels)
@@ -136,31 +200,41 @@ class Encoder:
             )
         return encoded
 
-    def _rendered(self, prompt: Prompt, num_images: int, response: str | None = None) -> str:
-        """The prompt in the model's chat template, the assistant's turn opened or with a response closed."""
+    def _rendered(self, chat: _Chat) -> str:
+        """The turns in the model's chat template, that of the assistant opened where the chat says so."""
+        num_images = sum(len(turn.images) for turn in chat.messages)
         if self.reads_text_only and num_images:
-            raise ModelError(f"{_where(prompt)}: {num_images} image(s), but the model reads text only")
+            raise ModelError(f"{chat.where}: {num_images} image(s), but the model reads text only")
         if self.processor.chat_template is None:
             raise ModelError(
                 f"{self.source}: the model has no chat template; add chat_template.jinja to its folder"
             )
-        chat = [self._turn("user", self.vocabulary.harmless(prompt), num_images)]
-        if response is not None:
-            special = [*self.vocabulary.control_tokens, *self.vocabulary.special_tags]
-            chat.append(self._turn("assistant", without_tokens(response, special)))
         try:
             rendered: str = self.processor.apply_chat_template(
-                chat, add_generation_prompt=response is None, tokenize=False
+                [self._turn(message) for message in chat.messages],
+                add_generation_prompt=chat.opened,
+                tokenize=False,
             )
         except TemplateError as error:
+            roles = ", ".join(message.role for message in chat.messages)
             raise ModelError(
-                f"{self.source}: the chat template does not take one turn of a user: {error}"
+                f"{self.source}: the chat template does not take the turns {roles}: {error}"
             ) from error
         return rendered
 
-    def _turn(self, role: str, text: str, num_images: int = 0) -> dict[str, Any]:
-        content = [*({"type": "image"} for _ in range(num_images)), {"type": "text", "text": text}]
-        return {"role": role, "content": text if self.reads_text_only else content}
+    def _turn(self, message: Message) -> dict[str, Any]:
+        if self.reads_text_only:
+            return {"role": message.role, "content": message.text}
+        parts = message.parts
+        first = len(message.images)
+        if any(not isinstance(part, str) for part in parts[first:]) and not self._keeps_places:
+            # A template that would show all images before the text gets them as the text they stand for.
+            token: str = self.processor.image_token
+            parts = ("".join(part if isinstance(part, str) else token for part in parts),)
+        content = [
+            {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"} for part in parts
+        ]
+        return {"role": message.role, "content": content}
 
     def _processed(self, texts: list[str], images: list[Image.Image], where: str) -> dict[str, Tensor]:
         asked = {

@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from stablereward.errors import ModelError
 from stablereward.policies.chat_template import find_template
+from stablereward.policies.config_file import read_config
+from stablereward.policies.processor import UNREADABLE, cause
 from stablereward.policies.shipped import model_folder
 from stablereward.policies.token import device_named, number_named
 from stablereward.types import Failure, Prompt
@@ -41,14 +42,14 @@ class ProcessModel:
         """Loads a model folder; only safetensors are read. Raises ConfigError and ModelError."""
         where, folder = device_named(device), model_folder(path_or_name)
         try:
+            read_config(folder)
             model, found = AutoModelForTokenClassification.from_pretrained(
                 folder, dtype=number_named(None, where), use_safetensors=True, output_loading_info=True
             )
             tokenizer = AutoTokenizer.from_pretrained(folder)
             tokenizer.chat_template = find_template(folder, tokenizer)
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-            cause = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise ModelError(f"{folder}: cannot be loaded as a process model: {cause}") from error
+        except UNREADABLE as error:
+            raise ModelError(f"{folder}: cannot be loaded as a process model: {cause(error)}") from error
         if found["missing_keys"]:
             missing = sorted(found["missing_keys"])
             raise ModelError(f"{folder}: {len(missing)} weights are not in the files, such as {missing[0]}")

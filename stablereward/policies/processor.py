@@ -8,6 +8,7 @@ same pixels on every machine.
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoProcessor, AutoTokenizer
 from transformers.models.qwen2_5_vl.processing_qwen2_5_vl import Qwen2_5_VLProcessor
@@ -16,8 +17,10 @@ from transformers.models.qwen3_vl.processing_qwen3_vl import Qwen3VLProcessor
 
 from stablereward.policies.chat_template import find_template
 
+MAX_SHOWN = 300
 UNREADABLE = (
-    OSError, ValueError, KeyError, TypeError, AttributeError, RuntimeError, ImportError, SafetensorError,
+    OSError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError,
+    RuntimeError, ImportError, SafetensorError, StrictDataclassError,
 )  # fmt: skip
 """What transformers raises for a model folder whose files are missing, damaged or of another kind."""
 
@@ -48,8 +51,10 @@ IMAGE_ONLY = {
 
 
 def cause(error: Exception) -> str:
-    """The first line of what an error says, or its kind where it says nothing."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
+    """The first line of what an error says, with the next where it ends in a colon; its kind where it says
+    nothing."""
+    first, *more = (str(error).strip() or type(error).__name__).splitlines()
+    return f"{first} {more[0].strip()}"[:MAX_SHOWN] if more and first.endswith(":") else first[:MAX_SHOWN]
 
 
 def load_processor(folder: Path, model_type: str, *, trust_remote_code: bool = False) -> Any:

@@ -1,11 +1,12 @@
 """Scalar reward models: a head that scores, on any text or vision-language model that reads.
 
-All responses to one question share one reading of it, images included, in training and in judging.
+All responses to one question share one reading of it, images included, in training and in judging. Responses
+that hold pictures are read each with the question.
 """
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -13,7 +14,6 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoConfig
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING,
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
@@ -29,49 +29,68 @@ from stablereward.policies.classifier import (
     read_classifier,
     too_long,
 )
+from stablereward.policies.config_file import read_config
+from stablereward.policies.processor import UNREADABLE
 from stablereward.policies.scalar_head import HeadConfig, last_where, pooling_of, scalar_head
 from stablereward.policies.shipped import model_folder
 from stablereward.policies.token import TokenPolicy, device_named, number_named
 from stablereward.policies.tree import EncodedGroup, EncodedPrompt, Tree
-from stablereward.types import Completion, Failure, Group, Preference, Prompt, Reward
+from stablereward.types import Completion, Failure, Group, Preference, Prompt, Response, Reward
 
 SETTINGS, WEIGHTS = "reward_head.json", "reward_head.safetensors"
 LINEAR = HeadConfig(layers=1, activation="none")
 
-Dialogue = Group[Prompt, Completion]
-"""A question and its responses as texts; where they are ranked, the rewards say so."""
-EncodedDialogue = Group[EncodedPrompt, Completion]
-"""The same as tokens: a completion's are those after the shared prompt, to the end of the turn."""
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A response as a trajectory: it was given, and nobody knows how."""
+
+    response: Response
+    logprobs: tuple[float, ...] = ()
+    num_steps: int = 0
+    finished: bool = True
+
+
+Dialogue = Group[Prompt, Answer]
+"""A question and its responses; where they are ranked, the rewards say so."""
+EncodedDialogue = Group[tuple[EncodedPrompt, ...], Completion]
+"""The same as tokens: a completion's are those after its prompt, to the end of the turn. There is one prompt
+that all share, or one for each where they hold pictures."""
 
 
 def dialogue(preference: Preference) -> Dialogue:
     """The question as the user's turn, each response as a turn that may follow; a better rank earns more."""
     return Group(
-        prompt=Prompt(text=preference.question, images=preference.images, preference=preference),
-        trajectories=tuple(Completion(text=response) for response in preference.responses),
+        prompt=Prompt.user(text=preference.question, images=preference.images, preference=preference),
+        trajectories=tuple(Answer(response) for response in preference.responses),
         rewards=tuple(Reward(value=-float(rank)) for rank in preference.ranks or ()),
     )
 
 
 def encoded_dialogue(policy: TokenPolicy, one: Dialogue) -> EncodedDialogue:
     """The dialogue as tokens of the policy. Raises DataError, of which TooLongError is for the context."""
-    made = policy.encode_answered(one.prompt, [t.text for t in one.trajectories])
-    longest = made.prompt.num_tokens + max(map(len, made.completions))
+    rows = policy.encode_answered(one.prompt, [t.response for t in one.trajectories])
+    longest = max(row.prompt.num_tokens + max(map(len, row.completions)) for row in rows)
     if longest > policy.max_context:
         where = one.prompt.preference.name if one.prompt.preference else "a question"
         raise TooLongError(
             f"{where}: question and response have {longest} tokens, the model's context is "
             f"{policy.max_context}; shorten them or leave them out"
         )
-    return Group(prompt=made.prompt, trajectories=_completions(made), rewards=one.rewards)
+    return Group(
+        prompt=tuple(row.prompt for row in rows),
+        trajectories=tuple(completion for row in rows for completion in _completions(row)),
+        rewards=one.rewards,
+    )
 
 
 class ScalarModel(nn.Module):
     """A token policy that reads, and a head that makes scores of its states.
 
     A score is that of the one dialogue, unpadded and alone, up to rounding: the question as the user's turn
-    and the response as the assistant's in the model's chat template, with no turn opened after it. The head
-    computes in float32. `tokens_read` counts what `scores` has read, each question once for its responses.
+    and the response as the assistant's in the model's chat template, with no turn opened after it; of
+    pictures see `Encoder.answered`. The head computes in float32. `tokens_read` counts what `scores` has
+    read, a question once for all responses that share it.
     """
 
     def __init__(self, policy: TokenPolicy, head: nn.Module, config: HeadConfig) -> None:
@@ -160,20 +179,23 @@ class ScalarModel(nn.Module):
         return [encoded_dialogue(self.policy, one) for one in dialogues]
 
     def costs(self, dialogues: Sequence[EncodedDialogue]) -> list[int]:
-        """The length of each one's row: the question once, and every response."""
-        return [self._row(one).num_tokens for one in dialogues]
+        """The tokens of each one's rows: the question once where it is shared, and every response."""
+        return [sum(row.num_tokens for row in self._rows(one)) for one in dialogues]
 
     def measure(self, dialogues: Sequence[EncodedDialogue]) -> Tensor:
         """The first score of every response, [B], with gradient where it is switched on."""
-        scores_BO: Tensor = self(self.policy.tree([self._row(one) for one in dialogues]))
+        scores_BO: Tensor = self(self.policy.tree([row for one in dialogues for row in self._rows(one)]))
         return scores_BO[:, 0]
 
-    def _row(self, one: EncodedDialogue) -> EncodedGroup:
+    def _rows(self, one: EncodedDialogue) -> list[EncodedGroup]:
         """A tree takes a completion's last token as a target only, and so one more is put after it."""
-        pad = self.policy.pad_token_id
-        return EncodedGroup(
-            prompt=one.prompt, completions=tuple((*t.token_ids, pad) for t in one.trajectories)
-        )
+        read = [(*t.token_ids, self.policy.pad_token_id) for t in one.trajectories]
+        if len(one.prompt) == 1:
+            return [EncodedGroup(prompt=one.prompt[0], completions=tuple(read))]
+        return [
+            EncodedGroup(prompt=prompt, completions=(ids,))
+            for prompt, ids in zip(one.prompt, read, strict=True)
+        ]
 
     def forward(self, tree: Tree) -> Tensor:
         """Scores [B, outputs] in float32, of completions that are responses and one token more."""
@@ -193,19 +215,22 @@ class ScalarModel(nn.Module):
         found: list[list[float | Failure]] = []
         rows: list[tuple[int, list[int], EncodedDialogue]] = []
         for place, outcome in enumerate(self.policy.encode_all([one.prompt for one in asked])):
-            if isinstance(outcome, DataError):
-                reason = "too_long" if isinstance(outcome, TooLongError) else "bad_prompt"
-                failure = Failure(reason=reason, detail=str(outcome))
+            made = self._made(asked[place]) if isinstance(outcome, EncodedPrompt) else outcome
+            if isinstance(made, DataError):
+                reason = "too_long" if isinstance(made, TooLongError) else "bad_prompt"
+                failure = Failure(reason=reason, detail=str(made))
                 found.append([failure] * len(asked[place].trajectories))
                 continue
-            texts = [t.text for t in asked[place].trajectories]
-            made = self.policy.encode_answered(asked[place].prompt, texts)
-            lengths = [made.prompt.num_tokens + len(ids) for ids in made.completions]
-            found.append([too_long(length, self.policy.max_context) for length in lengths])
-            for numbers in _rows(made, self.policy.max_context, self.max_batch_tokens):
-                rows.append(
-                    (place, numbers, Group(prompt=made.prompt, trajectories=_completions(made, numbers)))
-                )
+            found.append([])
+            for row in made:
+                first = len(found[place])
+                lengths = [row.prompt.num_tokens + len(ids) for ids in row.completions]
+                found[place] += [too_long(length, self.policy.max_context) for length in lengths]
+                for numbers in _fitting(row, self.policy.max_context, self.max_batch_tokens):
+                    some: EncodedDialogue = Group(
+                        prompt=(row.prompt,), trajectories=_completions(row, numbers)
+                    )
+                    rows.append((place, [first + number for number in numbers], some))
         costs = self.costs([own for *_, own in rows])
         self.tokens_read += sum(costs)
         was_training = self.training
@@ -217,6 +242,12 @@ class ScalarModel(nn.Module):
                     found[place][number] = finite(next(measured))
         self.train(was_training)
         return [tuple(scores) for scores in found]
+
+    def _made(self, one: Dialogue) -> list[EncodedGroup] | DataError:
+        try:
+            return self.policy.encode_answered(one.prompt, [t.response for t in one.trajectories])
+        except DataError as error:
+            return error
 
 
 class _Config(BaseModel):
@@ -275,7 +306,10 @@ def _shared(model: nn.Module, tokenizer: object, folder: Path) -> TokenPolicy | 
 
 def _has_class(folder: Path) -> bool:
     """Whether transformers has a sequence classifier of the family, which reads text alone."""
-    kind = type(AutoConfig.from_pretrained(folder))
+    try:
+        kind = type(read_config(folder))
+    except UNREADABLE:
+        return False  # whoever loads it says what is wrong with it
     sees = kind in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
     return not sees and kind in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
 
@@ -289,7 +323,7 @@ def _completions(made: EncodedGroup, numbers: Sequence[int] | None = None) -> tu
     return tuple(Completion(text="", token_ids=made.completions[n]) for n in chosen)
 
 
-def _rows(made: EncodedGroup, most: int, budget: int) -> Iterator[list[int]]:
+def _fitting(made: EncodedGroup, most: int, budget: int) -> Iterator[list[int]]:
     """The responses that fit the context, as rows that fit the budget, each of one response at least."""
     row: list[int] = []
     length = made.prompt.num_tokens

@@ -1,10 +1,16 @@
 """Where a model is: a folder, a model that comes with the package, or a name on the Hugging Face hub."""
 
+import os
 import re
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+)
 
 from stablereward.errors import ModelError
 
@@ -21,6 +27,7 @@ PIPELINES = {
 }
 """Shipped generators of pictures."""
 
+MAX_SHOWN = 200
 _HUB_NAME = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _HUB_FILES = ("*.safetensors", "*.json", "*.txt", "*.jinja", "*.model")
 
@@ -36,18 +43,20 @@ def model_folder(path_or_name: str | Path) -> Path:
         if folder.is_dir():
             return folder
         raise ModelError(f"the shipped model {path_or_name!r} is missing from this installation: {folder}")
-    folder = Path(path_or_name).expanduser()
-    if not folder.exists() and _HUB_NAME.fullmatch(str(path_or_name)):
+    folder = Path(os.path.expanduser(path_or_name))
+    if not os.path.exists(folder) and _HUB_NAME.fullmatch(str(path_or_name)):
         folder = _downloaded(str(path_or_name))
-    if (folder / "adapter_config.json").is_file():
+    if os.path.isfile(folder / "adapter_config.json"):
         # transformers would take the weights from wherever that file points to.
         raise ModelError(
             f"{folder}: has an adapter beside or instead of a model (adapter_config.json); merge it into its "
             "base model (merge_and_unload of peft), save that, and give its folder"
         )
-    if not (folder / "config.json").is_file():
+    if not os.path.isfile(folder / "config.json"):
         names = ", ".join(SHIPPED)
-        raise ModelError(f"{folder}: no model here (no config.json); give a model folder or one of: {names}")
+        raise ModelError(
+            f"{_short(folder)}: no model here (no config.json); give a model folder or one of: {names}"
+        )
     return folder
 
 
@@ -58,22 +67,31 @@ def pipeline_source(path_or_name: str | Path) -> str:
     """
     if str(path_or_name) in PIPELINES:
         return str(Path(__file__).parent.parent / "models" / str(path_or_name))
-    folder = Path(path_or_name).expanduser()
-    if not folder.exists() and _HUB_NAME.fullmatch(str(path_or_name)):
+    folder = Path(os.path.expanduser(path_or_name))
+    if not os.path.exists(folder) and _HUB_NAME.fullmatch(str(path_or_name)):
         return str(path_or_name)
-    if not (folder / "model_index.json").is_file():
+    if not os.path.isfile(folder / "model_index.json"):
         names = ", ".join(PIPELINES)
         raise ModelError(
-            f"{folder}: no pipeline here (no model_index.json); give a pipeline's folder or one of: {names}"
+            f"{_short(folder)}: no pipeline here (no model_index.json); give a pipeline's folder or one of: "
+            f"{names}"
         )
     return str(folder)
+
+
+def _short(folder: Path) -> str:
+    """What was given may be a text of any length, and no path that the system would look up."""
+    text = str(folder)
+    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}…"
 
 
 def _downloaded(name: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=list(_HUB_FILES)))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
+    except (
+        HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError,
+    ) as error:  # fmt: skip
         raise ModelError(
-            f"{name}: neither a folder here nor a model the hub gives ({type(error).__name__}); "
+            f"{name[:MAX_SHOWN]}: neither a folder here nor a model the hub gives ({type(error).__name__}); "
             "check the name, the network and your access, or give a folder"
         ) from error

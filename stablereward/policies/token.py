@@ -11,12 +11,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
 from stablereward.errors import ConfigError, DataError, ModelError
 from stablereward.policies.attention import arranged, arrangement_of, route
 from stablereward.policies.chat_template import after_opening, end_of_turn, opens_thinking
+from stablereward.policies.config_file import read_config
 from stablereward.policies.dropout import without_dropout
 from stablereward.policies.encoding import Encoder
 from stablereward.policies.host_memory import keep_freed_memory
@@ -29,7 +30,7 @@ from stablereward.policies.shipped import model_folder
 from stablereward.policies.tree import EncodedGroup, EncodedPrompt, Tree, tree_attention
 from stablereward.policies.vision import quicken
 from stablereward.policies.vocabulary import Vocabulary
-from stablereward.types import Prompt
+from stablereward.types import Prompt, Response
 
 NUMBERS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -53,7 +54,7 @@ class TokenPolicy(nn.Module):
     `compute_dtype` is bfloat16 on a GPU, whatever the weights are kept in, and the weights' own elsewhere.
     Dropout is off, in training too: what is trained is what was sampled. `stop_ids` end a completion; the
     first of them, `end_id`, is what training teaches. `suppressed` are never sampled: the placeholders of
-    images, and ids that no token has.
+    images, and ids whose text is dropped when they are read.
     """
 
     def __init__(self, model: Any, processor: Any, source: Path) -> None:
@@ -81,18 +82,14 @@ class TokenPolicy(nn.Module):
         self.processor = processor
         self.source = source
         self.tokenizer = getattr(processor, "tokenizer", processor)
-        placeholders = _placeholder_ids(model.config)
+        size = len((model.get_output_embeddings() or model.get_input_embeddings()).weight)
+        placeholders = _placeholder_ids(model.config, size, source)
         self.stop_ids = _stop_ids(model, processor)
         self.end_id = self.stop_ids[0]
         if getattr(model, "generation_config", None) is not None:
             model.generation_config.eos_token_id = self.stop_ids
-        self.vocabulary = Vocabulary(
-            self.tokenizer,
-            len((model.get_output_embeddings() or model.get_input_embeddings()).weight),
-            placeholders=placeholders,
-            stop_ids=self.stop_ids,
-        )
-        self.suppressed = sorted({*placeholders, *self.vocabulary.textless})
+        self.vocabulary = Vocabulary(self.tokenizer, size, placeholders=placeholders, stop_ids=self.stop_ids)
+        self.suppressed = sorted({*placeholders, *self.vocabulary.unsaid})
         self.compute_dtype = torch.bfloat16 if self.device.type == "cuda" else self._own_dtype
         self.value_head: nn.Module | None = None
         self._encoder = Encoder(model, processor, source, self.vocabulary)
@@ -116,7 +113,7 @@ class TokenPolicy(nn.Module):
             keep_freed_memory()
         folder = model_folder(path_or_name)
         try:
-            config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+            config = read_config(folder, trust_remote_code=trust_remote_code)
             kind = type(config) in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
             auto = AutoModelForImageTextToText if kind else AutoModelForCausalLM
             model, found = auto.from_pretrained(
@@ -216,8 +213,9 @@ class TokenPolicy(nn.Module):
         """The token ids that write `text` after the prompt, end token included: the inverse of `text`."""
         return (*self.vocabulary.ids(after_opening(prompt.opened, text)), self.end_id)
 
-    def encode_answered(self, prompt: Prompt, responses: Sequence[str]) -> EncodedGroup:
-        """The prompt and each response as the turn that follows it; the prompt is prepared once.
+    def encode_answered(self, prompt: Prompt, responses: Sequence[Response]) -> list[EncodedGroup]:
+        """The prompt and each response as the turn that follows it, as rows whose completions together are
+        the responses in order: one row for texts, which share the prompt, else one for each response.
 
         The tokens are those of the whole dialogue in the chat template (see `Encoder.answered`). Raises as
         `encode` does.
@@ -263,10 +261,10 @@ class TokenPolicy(nn.Module):
         )
 
     def logprobs(self, logits_NV: Tensor, temperature: float = 1.0) -> Tensor:
-        """The distribution that is sampled from: tempered, without the placeholder tokens.
+        """The distribution that is sampled from: tempered, without the tokens in `suppressed`.
 
-        A sampled image placeholder would make the next forward fail, so sampler and trainer both
-        leave those tokens out and agree on every probability.
+        A sampled image placeholder would make the next forward fail, and a control token would be a step
+        without text, so sampler and trainer both leave those tokens out and agree on every probability.
         """
         return log_distribution(logits_NV, temperature, self.suppressed)
 
@@ -299,9 +297,16 @@ def _attends_to_everything(text_config: Any) -> bool:
     return set(kinds) == {"full_attention"}
 
 
-def _placeholder_ids(config: Any) -> list[int]:
-    ids = {getattr(config, name, None) for name in _PLACEHOLDERS}
-    return sorted(i for i in ids if i is not None)
+def _placeholder_ids(config: Any, size: int, source: Path) -> list[int]:
+    named = {name: getattr(config, name, None) for name in _PLACEHOLDERS}
+    found = {name: number for name, number in named.items() if number is not None}
+    for name, number in found.items():
+        if not 0 <= number < size:
+            raise ModelError(
+                f"{source}: {name} is {number} in config.json, and the model has tokens 0 to {size - 1}; "
+                "correct it"
+            )
+    return sorted({*found.values()})
 
 
 def _stop_ids(model: Any, processor: Any) -> list[int]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from stablereward.types import Prompt
+from stablereward.types import Preference, parts_of
 
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
 """What a judgement is written in. To some tokenizers these are special tokens; here they are text."""
@@ -14,7 +14,8 @@ class Vocabulary:
 
     `control_tokens` are the special tokens as text, the `placeholders` of images among them, without the
     tags; `special_tags` are the tags that the tokenizer has as special tokens. `textless` are the ids that
-    no token has: rows that pad the model's matrices, and holes.
+    no token has: rows that pad the model's matrices, and holes. `unsaid` are all ids that `text` drops,
+    but for those that end a completion: writing one would be a step that nobody reads.
     """
 
     def __init__(
@@ -26,6 +27,7 @@ class Vocabulary:
         self.special_tags = [token for token in TAGS if token in special]
         self.textless = sorted(set(range(size)) - set(tokenizer.get_vocab().values()))
         self._silent = {*tokenizer.convert_tokens_to_ids(self.control_tokens), *stop_ids, *self.textless}
+        self.unsaid = sorted((self._silent - {*stop_ids}) & {*range(size)})
 
     def text(self, ids: Iterable[int]) -> str:
         """What the ids say, without control tokens and end tokens and with the tags."""
@@ -42,12 +44,16 @@ class Vocabulary:
         ids: list[int] = encoded["input_ids"]
         return ids
 
-    def harmless(self, prompt: Prompt) -> str:
-        """The prompt's text, where nothing in the data acts as a control token. The template's tags stay."""
-        text, preference = prompt.text, prompt.preference
+    def harmless(self, text: str, preference: Preference | None) -> str:
+        """A prompt's text, where nothing in the data acts as a control token. The template's tags stay.
+
+        `preference` is what the prompt was made from.
+        """
         if self.special_tags and preference is not None:
+            parts = (part for response in preference.responses for part in parts_of(response))
+            pieces = {preference.question, *(part for part in parts if isinstance(part, str))}
             # The longest first, for a shorter one may be a part of it.
-            for piece in sorted({preference.question, *preference.responses}, key=len, reverse=True):
+            for piece in sorted(pieces, key=len, reverse=True):
                 if any(tag in piece for tag in self.special_tags):
                     text = text.replace(piece, without_tokens(piece, self.special_tags))
         return without_tokens(text, self.control_tokens)

@@ -10,11 +10,15 @@ from stablereward.engines.sampler import greedy, sampler
 from stablereward.objectives.objective import Objective
 from stablereward.policies.adapters import reference
 from stablereward.policies.completions import completions
+from stablereward.policies.parts import part_of
 from stablereward.policies.token import TokenPolicy
 from stablereward.rewards.reward import GroupReward, RewardFunction, each
+from stablereward.runs.folder import RunFolder
 from stablereward.training.batching import fill
 from stablereward.training.collect import Collector, Monitor, figures, roll_out
+from stablereward.training.learner import Learner
 from stablereward.training.policy_gradient import RLConfig
+from stablereward.training.reinforce import reinforcement
 from stablereward.types import Prompt
 
 SCORED_TOGETHER = 2**14
@@ -34,11 +38,39 @@ def completion_collector(
 
     Where the objective is pulled to a reference, that is the policy as it now is.
     """
+    return _collector(policy, engine, each(reward), objective, config, monitors)
+
+
+def reinforced(
+    run: RunFolder,
+    stage: str,
+    policy: TokenPolicy,
+    reward: GroupReward,
+    objective: Objective,
+    config: RLConfig,
+    prompts: Sequence[Prompt],
+    seed: int,
+    *,
+    monitors: Mapping[str, Monitor] | None = None,
+) -> Learner:
+    """Trains the policy by the objective on what it writes for the prompts."""
+    collector = _collector(policy, HFEngine(policy), reward, objective, config, monitors)
+    return reinforcement(run, stage, policy, collector, prompts, seed, part_of=part_of)
+
+
+def _collector(
+    policy: TokenPolicy,
+    engine: Engine,
+    reward: GroupReward,
+    objective: Objective,
+    config: RLConfig,
+    monitors: Mapping[str, Monitor] | None,
+) -> Collector:
     drawing = config.sampling()
     return Collector(
         sampler(engine, drawing),
         completions(policy, config.temperature),
-        each(reward),
+        reward,
         objective,
         config,
         reference=reference(policy, config.temperature) if objective.beta > 0 else None,

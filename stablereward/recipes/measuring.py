@@ -133,7 +133,7 @@ def _examples(
         opinions = [vote.judgements[0] for vote in row.votes if vote.judgements]
         yield {
             "question": preference.question,
-            "responses": list(preference.responses),
+            "responses": [run.keep_response(response) for response in preference.responses],
             "images": [run.keep_image(image) for image in preference.images],
             "best": row.best,
             "category": preference.category,

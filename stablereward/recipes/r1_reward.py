@@ -188,6 +188,11 @@ def run(config: Config, *, resume: bool = False) -> Path:
 def _stages(config: Config, folder: RunFolder) -> None:
     device_named(config.hardware.device)
     annotator, scored = _annotator(config, folder), reward(config, folder.path / "referee")
+    if config.model == "toy-base" and annotator is None:
+        say(
+            "warning: toy-base is no judge, and without an annotator nothing makes it one, so nothing will "
+            "be learnt; set annotator.base_url and annotator.model, or start from --set model=toy"
+        )
     with stage(folder, "data"):
         preferences = _preferences(config, folder)
     start: str | Path = config.model

@@ -223,3 +223,8 @@ class Rounds:
 
 def _parts(reward: object) -> Mapping[str, float]:
     return reward.parts if isinstance(reward, Reward) else {}
+
+
+def chosen_gap(rows: Sequence[Mapping[str, float]], monitor: str) -> float:
+    """By how much a monitor was higher for what was chosen than for all, over the whole run."""
+    return sum(row[f"chosen/{monitor}"] - row[monitor] for row in rows) / len(rows)

@@ -43,7 +43,14 @@ def sorted_out(rows: Iterable[Preference | Unreadable]) -> tuple[list[Preference
 
 
 def require_skipped(faults: Sequence[Fault], skip: Sequence[Kind], num: int, what: str = "rows") -> None:
-    """Raises DataError where a fault, of `num` rows looked at, is of a kind that is not in `skip`."""
+    """Raises DataError where faults, of `num` rows looked at, have kinds not in `skip`; names all."""
+    wrong = {kind: found for kind, found in by_kind(faults).items() if kind not in skip}
+    if len(wrong) > 1:
+        told = "; ".join(
+            f"{kind}: {len(f)} of {num} {what}, first {f[0].reason}" for kind, f in wrong.items()
+        )
+        skips = ",".join((*skip, *wrong))
+        raise DataError(f"{told}; mend the file, or leave all of these out with --set data.skip=[{skips}]")
     for kind, found in by_kind(faults).items():
         if kind not in skip:
             more = (

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from stablereward.data.responses import in_words
 from stablereward.errors import DataError, TooLongError
 from stablereward.judges.controls import longer_wins
 from stablereward.judges.scalar import Scalar
@@ -188,7 +189,7 @@ def _shown(preference: Preference, model: ScalarModel) -> dict[str, Any]:
         "images": preference.images,
         "completions": [
             {
-                "text": response,
+                "text": in_words(response),
                 "reward": score if isinstance(score, float) else None,
                 "parts": {"result": float(number == preference.best)},
             }

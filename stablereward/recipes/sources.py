@@ -116,12 +116,11 @@ def _read(data: Data, file: Path, look: Look | None, limit: int | None = None) -
     """The sound rows of a file. Raises DataError where there is none."""
     rows, faults = sorted_out(read_rows(file, format=data.format, images_root=data.images_root, limit=limit))
     num_rows = len(rows) + len(faults)
-    require_skipped(faults, data.skip, num_rows)
-    if look is not None:
+    if look is not None and rows:
         wrong = look(rows)
-        require_skipped(wrong, data.skip, num_rows)
         gone = {fault.where for fault in wrong}
         rows, faults = [row for row in rows if row.where not in gone], faults + wrong
+    require_skipped(faults, data.skip, num_rows)
     if not rows:
         left = f"; all {num_rows} rows are left out" if faults else ""
         raise DataError(f"{file}: no preferences in it{left}; give at least one")

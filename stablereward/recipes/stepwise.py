@@ -12,7 +12,6 @@ from typing import Literal, TypeVar
 from zlib import crc32
 
 from stablereward.data.questions import Question
-from stablereward.engines.hf import HFEngine
 from stablereward.objectives import credit as rules
 from stablereward.objectives.advantages import leave_one_out, no_baseline, whiten
 from stablereward.objectives.estimators import compose
@@ -20,12 +19,12 @@ from stablereward.objectives.objective import Objective
 from stablereward.objectives.ratios import token_ratio
 from stablereward.objectives.reductions import sequence_mean_token_mean
 from stablereward.objectives.surrogates import ppo_clip
-from stablereward.policies.parts import part_of
 from stablereward.policies.process_model import ProcessModel
 from stablereward.policies.token import TokenPolicy
 from stablereward.ranges import Count, NotNegative, Number, Positive, Proportion, require_ranges
+from stablereward.recipes import works as stages
 from stablereward.recipes import writers
-from stablereward.recipes.completions import completion_collector, measured
+from stablereward.recipes.completions import measured, reinforced
 from stablereward.recipes.stages import Hardware, Lora, require_whole_batches
 from stablereward.recipes.writers import STAGE, asked, require_asked
 from stablereward.rewards.boxed import is_answer
@@ -35,10 +34,9 @@ from stablereward.runs.figures import Figure
 from stablereward.runs.folder import RunFolder
 from stablereward.training.collect import Monitor
 from stablereward.training.learner import Learner
-from stablereward.training.optim import OptimConfig
-from stablereward.training.planning import Drawing, Update, Work
+from stablereward.training.optim import constant
+from stablereward.training.planning import Work
 from stablereward.training.policy_gradient import RLConfig, require_trainable
-from stablereward.training.reinforce import reinforcement
 from stablereward.types import Prompt
 from stablereward.worlds.sums.checker import solved
 from stablereward.worlds.sums.problems import SEPARATOR, problems, terms
@@ -183,16 +181,17 @@ def learner(folder: RunFolder, policy: TokenPolicy, config: Stepwise, scores: St
     steps, known = Steps(policy, config.separator), questions(config)
     answers = {one.prompt.text: one.answer for one in known if one.answer and is_labelled(config, one)}
     judge = signed(scores) if config.credit.signed else scores
-    collector = completion_collector(
+    return reinforced(
+        folder,
+        STAGE,
         policy,
-        HFEngine(policy),
-        step_reward(steps, judge, verdict(config, answers) if answers else None),
+        each(step_reward(steps, judge, verdict(config, answers) if answers else None)),
         objective(config.credit, outcome=1.0 if answers else 0.0),
         config.rl,
+        [one.prompt for one in known],
+        config.seed,
         monitors=monitors(config, steps, known),
     )
-    shown = [one.prompt for one in known]
-    return reinforcement(folder, STAGE, policy, collector, shown, config.seed, part_of=part_of)
 
 
 def course(rows: Sequence[Mapping[str, float]]) -> list[Figure]:
@@ -256,24 +255,8 @@ def run(name: str, config: Stepwise, *, resume: bool) -> Path:
 
 def works(config: Stepwise) -> list[Work]:
     """Training and measurement as a planner of memory sees them; the process model comes on top."""
-    rl, length = config.rl, config.rl.max_completion_length
-    update = Update(
-        prompts=-(-rl.prompts_per_batch // rl.updates_per_batch),
-        group=rl.num_generations,
-        completion=length,
-        token_budget=rl.token_budget,
-    )
-    return [
-        Work(
-            name=STAGE,
-            update=update,
-            drawing=Drawing(group=rl.num_generations, completion=length, prompts=rl.prompts_per_batch),
-            reference=config.credit.beta > 0,
-            rank=None if config.lora is None else config.lora.rank,
-            checkpointing=config.hardware.gradient_checkpointing,
-        ),
-        Work(name="measurement", drawing=Drawing(group=4, completion=length)),
-    ]
+    training = stages.reinforcing(STAGE, config, config.rl, reference=config.credit.beta > 0)
+    return [training, stages.writing("measurement", config.rl.max_completion_length)]
 
 
 Settings = TypeVar("Settings", bound=Stepwise)
@@ -294,6 +277,6 @@ def small(config: Settings, *, num_updates: int, learning_rate: float) -> Settin
             num_generations=4,
             updates_per_batch=1,
             max_completion_length=64,
-            optim=OptimConfig(learning_rate=learning_rate, schedule="constant", warmup=0.0),
+            optim=constant(learning_rate),
         ),
     )

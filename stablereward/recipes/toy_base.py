@@ -95,7 +95,7 @@ def batches(policy: TokenPolicy, config: Config) -> Iterator[list[list[EncodedGr
 
 def _picture(policy: TokenPolicy, scene: Scene) -> tuple[Scene, EncodedPrompt]:
     """The user turn up to the end of the picture; the instruction belongs to the completion."""
-    encoded = policy.encode(Prompt(text="", images=(draw(scene),)))
+    encoded = policy.encode(Prompt.user(text="", images=(draw(scene),)))
     end = int((encoded.input_ids_P == policy.model.config.vision_end_token_id).nonzero()[0]) + 1
     return scene, EncodedPrompt(
         input_ids_P=encoded.input_ids_P[:end], positions_AP=encoded.positions_AP[:, :end], media=encoded.media

@@ -72,25 +72,28 @@ def run(
             with stage(folder, STAGE):
                 _train(folder, target, make, name, config, whole)
         with stage(folder, "measurement"):
-            found = course(_metrics(folder.path))
-            found += _measured(config, target, measure, shown)
-            write(folder.path, found)
+            found = _measured(config, target, measure, shown)
+            write(folder.path, [*found, *course(_metrics(folder.path)), _checksum(target)])
         say(f"report: {write_report(folder.path, tell=say)}")
     return folder.path
 
 
 def _measured(config: Settings, target: Path, measure: Measure, shown: Shown) -> list[Figure]:
-    """The trained policy, the one before, and a checksum of the weights."""
+    """The trained policy and the one before."""
     found = []
     for path, before in ((target, False), (config.model, True)):
         measured = measure(load_policy(path, config.hardware, None))
         for figure, (metric, about) in shown.items():
             name, when = (f"start_{figure}", ", before training") if before else (figure, "")
             found.append(Figure(name=name, value=measured[metric], about=about + when))
+    return found
+
+
+def _checksum(target: Path) -> Figure:
     checksum = 0
     for file in sorted(target.glob("*.safetensors")):
         checksum = crc32(file.read_bytes(), checksum)
-    return [*found, Figure(name="weights", value=float(checksum), about="a checksum of the weights")]
+    return Figure(name="weights", value=float(checksum), about="a checksum of the weights")
 
 
 def _train(folder: RunFolder, target: Path, make: Make, name: str, config: Settings, whole: int) -> None:

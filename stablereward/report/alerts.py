@@ -30,9 +30,9 @@ def no_signal(run: Run) -> str:
     for event in run.events:
         if event["event"] == "no_signal":
             return _told(str(event.get("stage", "")), f"by update {str(event.get('update', '?'))[:20]}")
-    for stage, spreads in values_of(run, "reward/std").items():
+    for track, spreads in values_of(run, "reward/std").items():
         if all(abs(spread) < FLAT for _, spread in spreads):
-            return _told(stage, f"in all of {plural(len(spreads), 'update')}")
+            return _told(track.stage, f"in all of {plural(len(spreads), 'update')}")
     return ""
 
 

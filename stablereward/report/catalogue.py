@@ -1,4 +1,4 @@
-"""Which curves and distributions are drawn, in which group, and what a bad one looks like.
+"""Which curves are drawn, in which group, and what a bad one looks like.
 
 The remarks on bad values follow `docs/metrics.md`.
 """
@@ -23,16 +23,6 @@ class Curve:
     bends: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Quantity:
-    """A recorded distribution, as a `Curve` says it."""
-
-    title: str
-    says: str
-    unit: str = ""
-    bad: str = ""
-
-
 CHANCE = (50.0, "chance")
 FIRST = (
     Curve(
@@ -43,8 +33,20 @@ FIRST = (
         "no higher than the controls.",
         CHANCE,
     ),
+    Curve("Reward", "Mean reward of all samples.", ("reward/mean",), "", "not rising: look at its parts."),
     Curve(
-        "Reward", "Mean reward of all completions.", ("reward/mean",), "", "not rising: look at its parts."
+        "Measured reward",
+        "Of the same prompts and noise each time.",
+        ("evaluation/reward",),
+        "",
+        "rising while the pictures look worse: the reward is being cheated.",
+    ),
+    Curve(
+        "Right answers",
+        "Solutions whose answer is right, in training.",
+        ("steps/right",),
+        "%",
+        "falling while the reward rises: the process model is being cheated.",
     ),
     Curve(
         "Success",
@@ -107,6 +109,33 @@ FIRST = (
     ),
 )
 GROUPS = {
+    "Pictures": (
+        Curve(
+            "Rule",
+            "Pictures as asked for, by a judge never trained on.",
+            ("evaluation/rule",),
+            "%",
+            "falling while the reward rises: the reward is being cheated.",
+        ),
+        Curve(
+            "Diversity",
+            "How much pictures of one prompt differ.",
+            ("evaluation/diversity",),
+            "",
+            "falling to 0: every picture is the same.",
+        ),
+    ),
+    "Solutions": (
+        Curve("Steps", "Of a solution.", ("steps/count",), "steps", "rising or falling without end."),
+        Curve(
+            "Steps gone wrong",
+            "Steps, solutions and tokens that say nothing.",
+            ("steps/repeated", "steps/empty", "steps/separators"),
+            "%",
+            "rising: the reward pays for form.",
+            names=("repeated", "empty", "separators"),
+        ),
+    ),
     "Rewards and texts": (
         Curve(
             "Consistency reward",
@@ -330,34 +359,3 @@ GROUPS = {
         Curve("Speed", "Tokens that pass through training.", ("tokens_per_second",), "tokens/s"),
     ),
 }
-DISTRIBUTIONS = {
-    "reward": Quantity("Reward", "Of each sample.", "", "one line: all earn the same."),
-    "advantages": Quantity(
-        "Advantages", "Of each sample, normalised.", "σ", "ends far beyond ±3: one answer stands alone."
-    ),
-    "policy/log_ratio": Quantity(
-        "Log-ratio",
-        "Policy against sampler, each token.",
-        "nats",
-        "ends beyond ±7, a ratio of a thousand: the models differ.",
-    ),
-    "policy/entropy": Quantity(
-        "Entropy", "Of the policy at each token.", "nats", "all bands near 0 early: it always says the same."
-    ),
-    "policy/engine_gap": Quantity(
-        "Engine gap", "Sampler against trainer, each token.", "nats", "more than rounding: different models."
-    ),
-    "completions/length": Quantity(
-        "Length", "Of each completion.", "tokens", "the upper band at the limit: texts are cut off."
-    ),
-    "completions/repetition": Quantity(
-        "Repetition", "Of each completion.", "", "the upper band rising: texts run in circles."
-    ),
-}
-
-
-def quantity(name: str) -> Quantity:
-    """What is known of a recorded quantity; an unknown one has its name as title."""
-    if name.startswith("reward/"):
-        return Quantity(f"Reward: {name.removeprefix('reward/').replace('_', ' ')}", "Of each sample.")
-    return DISTRIBUTIONS.get(name, Quantity(name, ""))

@@ -1,7 +1,9 @@
 """How the run learned: the curves that matter first, the others by group, every metric below them."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 from stablereward.report.axes import Mark, bend_of
 from stablereward.report.catalogue import FIRST, GROUPS, Curve
@@ -11,12 +13,26 @@ from stablereward.report.markup import Html, el, join
 from stablereward.report.quantities import in_unit, is_number, number, plural
 from stablereward.report.run import Run
 from stablereward.report.writing import clipped
+from stablereward.runs.metrics import WEIGHT, as_mean
 
 MAX_METRICS = 200
 STAGES = {"rl": "Reinforcement learning", "sft": "Supervised fine-tuning"}
 NOT_METRICS = frozenset({"update", "stage"})
+MAX_NAME = 60
 Marks = dict[str, list[Mark]]
 """A run's events by stage."""
+
+
+class Track(NamedTuple):
+    """A stage, or one of the learners that take turns in it."""
+
+    stage: str
+    learner: str = ""
+
+    @property
+    def name(self) -> str:
+        """As a reader says it."""
+        return f"{stage_name(self.stage)}, {self.learner}" if self.learner else stage_name(self.stage)
 
 
 def stage_name(stage: str) -> str:
@@ -24,27 +40,48 @@ def stage_name(stage: str) -> str:
     return STAGES.get(stage, stage.replace("_", " ").capitalize())
 
 
-def values_of(run: Run, metric: str) -> dict[str, list[tuple[float, float]]]:
-    """The finite values of a metric in each stage that has it, against the stage's update number.
+def values_of(run: Run, metric: str) -> dict[Track, list[tuple[float, float]]]:
+    """The finite values of a metric in each track that has it, against the stage's update number.
 
-    Of an update that was made twice the later row counts.
+    The learners of a stage have a track each where several have the metric. Of an update that was made
+    twice the later row counts.
     """
-    found: dict[str, dict[float, float]] = {}
+    found: dict[Track, dict[float, float]] = {}
     for row in run.updates:
-        if is_number(row.get(metric)):
-            found.setdefault(str(row.get("stage", "")), {})[row["update"]] = row[metric]
-    return {stage: sorted(pairs.items()) for stage, pairs in found.items()}
+        if is_number(row.get(metric)) and is_number(value := _as_mean(row, metric)):
+            track = Track(str(row.get("stage", "")), str(row.get("learner", ""))[:MAX_NAME])
+            found.setdefault(track, {})[row["update"]] = value
+    several = Counter(track.stage for track in found)
+    return {
+        track if several[track.stage] > 1 else Track(track.stage): sorted(pairs.items())
+        for track, pairs in found.items()
+    }
 
 
-def laid_end_to_end(stages: dict[str, list[tuple[float, float]]]) -> dict[str, list[tuple[float, float]]]:
+def _as_mean(row: dict[str, Any], metric: str) -> float | None:
+    """As `runs.metrics.as_mean`, of a row that nobody has checked."""
+    known = {name: row[name] for name in (metric, WEIGHT) if is_number(row.get(name))}
+    return as_mean(known, metric)
+
+
+def laid_end_to_end(tracks: dict[Track, list[tuple[float, float]]]) -> dict[Track, list[tuple[float, float]]]:
     """The same values, each stage that counts from one again moved behind the stage before it."""
-    moved: dict[str, list[tuple[float, float]]] = {}
+    moved: dict[Track, list[tuple[float, float]]] = {}
     end = 0.0
-    for stage, pairs in stages.items():
-        shift = end if pairs[0][0] <= end else 0.0
-        moved[stage] = [(x + shift, y) for x, y in pairs]
-        end = moved[stage][-1][0]
+    for stage in dict.fromkeys(track.stage for track in tracks):
+        own = {track: pairs for track, pairs in tracks.items() if track.stage == stage}
+        shift = end if min(pairs[0][0] for pairs in own.values()) <= end else 0.0
+        moved |= {track: [(x + shift, y) for x, y in pairs] for track, pairs in own.items()}
+        end = shift + max(pairs[-1][0] for pairs in own.values())
     return moved
+
+
+def colour_of(run: Run, track: Track) -> int:
+    """A stage has its colour in the timeline, and so has its first learner; other learners follow these."""
+    place = run.stages.index(track.stage) if track.stage else 0
+    names = [str(row.get("learner", ""))[:MAX_NAME] for row in run.updates if row.get("stage") == track.stage]
+    number = list(dict.fromkeys(names)).index(track.learner) if track.learner else 0
+    return place if number == 0 else len(run.stages) + number - 1
 
 
 def curves_section(runs: Sequence[Run]) -> Html | None:
@@ -80,47 +117,60 @@ def _fold(title: str, charts: list[Html]) -> Html:
 
 
 def _charts(runs: Sequence[Run], events: Sequence[Marks], curve: Curve) -> list[Html]:
-    """The curve's chart. Several metrics of several runs would need two codes: each that is ever other
-    than 0 has a chart then.
+    """The curve's chart. Several metrics, or learners, of several runs would need two codes: each has a
+    chart then, a metric if it is ever other than 0.
     """
-    if len(runs) == 1 or not curve.names:
+    if len(runs) == 1:
         chart = _chart(runs, events, curve)
         return [] if chart is None else [chart]
-    apart = [
-        replace(curve, title=f"{curve.title}: {name}", metrics=(metric,), names=())
-        for name, metric in zip(curve.names, curve.metrics, strict=True)
-        if any(y for run in runs for pairs in values_of(run, metric).values() for _, y in pairs)
-    ]
-    return [chart for one in apart if (chart := _chart(runs, events, one))]
+    apart = [curve]
+    if curve.names:
+        apart = [
+            replace(curve, title=f"{curve.title}: {name}", metrics=(metric,), names=())
+            for name, metric in zip(curve.names, curve.metrics, strict=True)
+            if any(y for run in runs for pairs in values_of(run, metric).values() for _, y in pairs)
+        ]
+    drawn = []
+    for one in apart:
+        tracks = [track for run in runs for track in values_of(run, one.metrics[0])]
+        for learner in dict.fromkeys(track.learner for track in tracks):
+            shown = replace(one, title=f"{one.title}, {learner}") if learner else one
+            drawn.append(_chart(runs, events, shown, learner))
+    return [chart for chart in drawn if chart]
 
 
-def _chart(runs: Sequence[Run], events: Sequence[Marks], curve: Curve) -> Html | None:
-    """Colours tell runs, metrics or stages apart."""
+def _chart(
+    runs: Sequence[Run], events: Sequence[Marks], curve: Curve, learner: str | None = None
+) -> Html | None:
+    """Colours tell runs, metrics, stages or their learners apart; `learner` is the only one shown."""
     scale = 100.0 if curve.unit == "%" else 1.0
     drawn: list[Series] = []
     marks: dict[Mark, None] = {}
-    starts: set[float] = set()
+    begun: dict[str, float] = {}
     for i, run in enumerate(runs):
         for j, metric in enumerate(curve.metrics):
             found = values_of(run, metric)
-            for stage, pairs in laid_end_to_end(found).items():
+            for track, pairs in laid_end_to_end(found).items():
+                if learner is not None and track.learner != learner:
+                    continue
                 if len(runs) > 1:
                     name, colour = run.name, i
                 elif curve.names:
                     name, colour = curve.names[j], j
                 else:
-                    name, colour = stage_name(stage), run.stages.index(stage) if stage else 0
+                    name, colour = track.name, colour_of(run, track)
                 drawn.append(_series(name, colour, [(x, y * scale) for x, y in pairs]))
-                starts.add(pairs[0][0])
-                shift = pairs[0][0] - found[stage][0][0]
+                shift = pairs[0][0] - found[track][0][0]
+                begun.setdefault(track.stage, pairs[0][0])
+                begun[track.stage] = min(begun[track.stage], pairs[0][0])
                 marks |= dict.fromkeys(
-                    _moved(events[i].get(stage, []), shift, run if len(runs) > 1 else None)
+                    _moved(events[i].get(track.stage, []), shift, run if len(runs) > 1 else None)
                 )
     if not drawn:
         return None
     first = min(series.xs[0] for series in drawn)
-    several_stages = len(starts) > 1 and len(runs) == 1 and not curve.names
-    boundaries = sorted(starts - {first}) if several_stages else []
+    several_stages = len(begun) > 1 and len(runs) == 1 and not curve.names
+    boundaries = sorted(set(begun.values()) - {first}) if several_stages else []
     return _figure(curve, drawn, boundaries, list(marks))
 
 
@@ -133,16 +183,19 @@ def _moved(marks: Sequence[Mark], shift: float, run: Run | None) -> list[Mark]:
 
 
 def _losses(runs: Sequence[Run], events: Sequence[Marks]) -> list[Html]:
-    """Losses of different stages differ in kind, so each stage has a chart of its own."""
+    """Losses of different stages and learners differ in kind, so each has a chart of its own."""
     figures = []
-    for stage in dict.fromkeys(stage for run in runs for stage in values_of(run, "loss")):
+    for track in dict.fromkeys(track for run in runs for track in values_of(run, "loss")):
+        stage = track.stage
         drawn = [
-            _series(run.name, i if len(runs) > 1 else run.stages.index(stage) if stage else 0, pairs)
+            _series(run.name, i if len(runs) > 1 else colour_of(run, track), pairs)
             for i, run in enumerate(runs)
-            if (pairs := values_of(run, "loss").get(stage))
+            if (pairs := values_of(run, "loss").get(track))
         ]
-        title = f"Loss, {stage_name(stage).lower()}" if stage else "Loss"
-        centred = stage == "rl"
+        title = f"Loss, {track.name.lower()}" if stage else "Loss"
+        centred = any(
+            "advantages/std" in row and row.get("stage") == stage for run in runs for row in run.updates
+        )
         says = "Says little, since advantages are centred." if centred else "The objective that is minimised."
         marks = [
             mark
@@ -161,7 +214,8 @@ def _figure(curve: Curve, series: list[Series], boundaries: list[float], marks: 
         el("span", name, " ", el("b", number(last)), cls=f"key value c{colour % COLOURS}", data_name=name)
         for (name, colour), last in keys.items()
     )
-    one_value = len(keys) == 1 or boundaries
+    # Of stages one after the other the last counts; learners of one stage are told by the keys.
+    one_value = len(keys) == 1 or (boundaries and len(keys) == len(boundaries) + 1)
     last = f"{number(smooth(series[-1].ys)[-1])} {unit}" if one_value else ""
     says = curve.says if one_value else in_unit(curve.says, unit)
     bend = bend_of([y for one in series for y in one.ys]) if curve.bends else 0.0
@@ -196,9 +250,9 @@ def _all_metrics(run: Run, *, named: bool) -> Html | None:
         if is_number(value) and key not in NOT_METRICS
     )
     rows = [
-        _metric_row(name, stage, [y for _, y in pairs])
+        _metric_row(name, track, [y for _, y in pairs])
         for name in sorted(names)[:MAX_METRICS]
-        for stage, pairs in values_of(run, name).items()
+        for track, pairs in values_of(run, name).items()
     ][:MAX_METRICS]
     if not rows:
         return None
@@ -210,11 +264,11 @@ def _all_metrics(run: Run, *, named: bool) -> Html | None:
     return el("details", el("summary", title), el("div", table, cls="scroll"), cls="fold")
 
 
-def _metric_row(name: str, stage: str, values: list[float]) -> Html:
+def _metric_row(name: str, track: Track, values: list[float]) -> Html:
     return el(
         "tr",
         el("th", name, scope="row"),
-        el("td", stage_name(stage), cls="muted"),
+        el("td", track.name, cls="muted"),
         el("td", sparkline(values)),
         *(el("td", number(figure), cls="figure") for figure in (values[-1], min(values), max(values))),
     )

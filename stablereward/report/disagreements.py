@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from itertools import product
+from itertools import groupby, product
 
 from stablereward.errors import DataError
 from stablereward.images import load_image
@@ -13,7 +13,7 @@ from stablereward.report.markup import Html, el
 from stablereward.report.media import MAX_SHOWN, PHOTOGRAPH, TINY
 from stablereward.report.quantities import percent, plural
 from stablereward.report.writing import PARTS, clipped, prose, question, writing
-from stablereward.types import Failure, ImageSource, Judgement, Preference, Row, Vote
+from stablereward.types import Failure, ImageSource, Judgement, Preference, Response, Row, Vote, parts_of
 
 MAX_PAIRS = 100
 MAX_OPINIONS = 3
@@ -133,7 +133,7 @@ def _card(one: Disagreement, judges: Sequence[str], categories: Sequence[str]) -
     if row.category in categories:
         classes.append(f"category-{categories.index(row.category)}")
     asked = (
-        question(one.preference.question, list(one.preference.responses), row.best)
+        question(one.preference.question, list(map(_response, one.preference.responses)), row.best)
         if one.preference
         else el("p", f"Pair {clipped(row.id, 120)}: response {row.best + 1} is better.", cls="question muted")
     )
@@ -221,6 +221,18 @@ def _opinion(one: Judgement | Failure) -> Html | None:
     written = writing(one.text) if PARTS.fullmatch(one.text) else prose(one.text or one.reasoning)
     sure = None if one.confidence is None else el("p", f"confidence {percent(one.confidence)}", cls="muted")
     return el("div", written, sure, cls="opinion")
+
+
+def _response(response: Response) -> Html:
+    """Its text, or its texts and pictures in order; neighbouring pictures in a row."""
+    pieces = [
+        prose("".join(part for part in found if isinstance(part, str)))
+        if words
+        else _pictures([part for part in found if not isinstance(part, str)])
+        for words, parts in groupby(parts_of(response), lambda part: isinstance(part, str))
+        for found in [list(parts)]
+    ]
+    return pieces[0] if len(pieces) == 1 else el("div", *pieces)
 
 
 def _pictures(images: Sequence[ImageSource]) -> Html:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from stablereward.report.axes import Mark
-from stablereward.report.catalogue import DISTRIBUTIONS, quantity
 from stablereward.report.charts import COLOURS
 from stablereward.report.curves import remark, stage_name
 from stablereward.report.events import marks_of
@@ -12,6 +11,7 @@ from stablereward.report.markup import Html, el, join, thin
 from stablereward.report.quantities import in_unit, number, plural
 from stablereward.report.recorded import Spread
 from stablereward.report.run import Run
+from stablereward.report.spreads import DISTRIBUTIONS, quantity
 
 MAX_FANS = 24
 BUDGET = 700_000

@@ -1,7 +1,7 @@
 """Held-out questions and what the judge made of them, with buttons that choose which are shown."""
 
 from stablereward.report.markup import Html, el, join, thin
-from stablereward.report.media import pictures
+from stablereward.report.media import pictures, response
 from stablereward.report.quantities import percent, plural
 from stablereward.report.run import Example, Opinion, Run, Tally
 from stablereward.report.writing import question, writing
@@ -85,7 +85,9 @@ def _card(run: Run, example: Example) -> Html:
         el(
             "div",
             pictures(run.folder, example.images),
-            question(example.question, example.responses, example.best),
+            question(
+                example.question, [response(run.folder, one) for one in example.responses], example.best
+            ),
             el(
                 "div",
                 *(_judgement(one, example.best, i == 0) for i, one in enumerate(shown)),

@@ -43,7 +43,7 @@ for (const browse of all(".browse")) {
     const fits = (one) => !button.dataset.kind || one.dataset.kinds.split(" ").includes(button.dataset.kind);
     fitting = panels.filter((panel) => {
       for (const card of all(".card", panel)) {
-        const written = all("details", card);
+        const written = all("[data-kinds]", card);
         for (const one of written) one.hidden = !fits(one);
         const first = written.find(fits);
         for (const one of written) one.open = one === first;

@@ -13,12 +13,13 @@ from stablereward.report.distributions import distributions_section
 from stablereward.report.events import events_section
 from stablereward.report.examples import examples_section
 from stablereward.report.markup import Html, el, html, join
-from stablereward.report.measured import measured_section, measured_verdict
+from stablereward.report.measured import measured_qualification, measured_section, measured_verdict
 from stablereward.report.mistakes import mistakes_section
 from stablereward.report.quantities import duration, is_number, percent, plural
 from stablereward.report.reproduce import reproduce_section
 from stablereward.report.results import qualification, results_section, verdict
 from stablereward.report.rollouts import rollouts_section
+from stablereward.report.rows_left_out import rows_left_out_section
 from stablereward.report.run import Run
 
 POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -34,10 +35,16 @@ def run_page(run: Run) -> str:
         ("Distributions", distributions_section(run)),
         ("Judgements", examples_section(run)),
         ("Rollouts", rollouts_section(run)),
+        ("Left-out", rows_left_out_section(run)),
         ("Events", events_section(run)),
         ("Reproduce", reproduce_section(run)),
     )
-    opening = [verdict(run.results) or measured_verdict(run) or _unmeasured(run), qualification(run.results)]
+    judged = verdict(run.results)
+    opening = (
+        [judged, qualification(run.results)]
+        if judged
+        else [measured_verdict(run) or _unmeasured(run), measured_qualification(run)]
+    )
     return page(run.name, join([*opening, alerts([run]), _timeline(run)]), sections)
 
 

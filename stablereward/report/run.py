@@ -20,7 +20,8 @@ MAX_STRANGE = 20
 MAX_UPDATES = 24
 NAMES = ("stage", "learner")
 """What an update has beside numbers."""
-GROUPS_PER_UPDATE = 2
+GROUPS_PER_UPDATE, PICTURES_PER_UPDATE = 2, 4
+"""Pictures take less room than texts."""
 
 
 class Record(BaseModel):
@@ -92,12 +93,22 @@ class Written(Record):
     clipped: dict[str, list[int]] = {}
 
 
+class Picture(Record):
+    """A picture within a response; `image` is a path relative to the run folder."""
+
+    image: str
+
+
+Shown = str | list[str | Picture]
+"""A response: a text, or texts and pictures in order."""
+
+
 class Group(Record):
     """One question in an update and its completions. `images` are paths relative to the run folder."""
 
     update: int
     question: str = ""
-    responses: list[str] = []
+    responses: list[Shown] = []
     images: list[str] = []
     best: int | None = None
     completions: list[Written] = []
@@ -125,7 +136,7 @@ class Example(Record):
     """One held-out question with its judgements."""
 
     question: str = ""
-    responses: list[str] = []
+    responses: list[Shown] = []
     images: list[str] = []
     best: int | None = None
     category: str = ""
@@ -242,13 +253,14 @@ def _with_timings(rows: list[dict[str, Any]], timings: list[dict[str, Any]]) -> 
 def _missing(run: Run, present: set[str]) -> list[str]:
     """The files that a run of this kind has and this folder lacks: what is there tells that they were."""
     sampled = any("reward/mean" in row for row in run.updates)
+    recorded = any("advantages/std" in row for row in run.updates)
     if not _rollouts(run.folder):
         present = present - {"rollouts"}
     expected = {
         "config.yaml": True,
         "metrics.jsonl": {"timings.jsonl", "distributions.jsonl", "rollouts"} & present,
         "timings.jsonl": run.updates,
-        "distributions.jsonl": sampled,
+        "distributions.jsonl": recorded,
         "rollouts": sampled,
         "results.json": {"categories.json", "examples.jsonl", "judgements"} & present,
         "categories.json": run.results,
@@ -290,14 +302,16 @@ def _spread_groups(paths: list[Path], notices: list[str]) -> list[Group]:
     Of an update, groups with a failure or a clipped token come first.
     """
     places: dict[int, list[tuple[bool, Path, int]]] = {}
+    count = GROUPS_PER_UPDATE
     for path in paths:
         for line, row in objects(path, notices):
             if _is_update(row.get("update")):
                 places.setdefault(row["update"], []).append((not _tells(row), path, line))
+                count = PICTURES_PER_UPDATE if _made_pictures(row) else count
             elif row:
                 notices.append(f"{said(path)}:{line} left out: its update has no number")
     chosen = set(spread(sorted(places), MAX_UPDATES))
-    wanted = {place[1:] for update in chosen for place in sorted(places[update])[:GROUPS_PER_UPDATE]}
+    wanted = {place[1:] for update in chosen for place in sorted(places[update])[:count]}
     groups: list[Group] = []
     for path in paths:
         for line, row in objects(path, []):
@@ -312,9 +326,17 @@ def _spread_groups(paths: list[Path], notices: list[str]) -> list[Group]:
 
 def _tells(row: dict[str, Any]) -> bool:
     """Whether a completion of the group failed or has clipped tokens."""
+    return any(one.get("failure") or one.get("clipped") for one in _written(row))
+
+
+def _made_pictures(row: dict[str, Any]) -> bool:
+    """Whether what was made is pictures without a text."""
+    return any(one.get("images") and not one.get("text") for one in _written(row))
+
+
+def _written(row: dict[str, Any]) -> list[dict[str, Any]]:
     completions = row.get("completions")
-    written = completions if isinstance(completions, list) else []
-    return any(isinstance(one, dict) and (one.get("failure") or one.get("clipped")) for one in written)
+    return [one for one in completions if isinstance(one, dict)] if isinstance(completions, list) else []
 
 
 def spread(items: list[int], count: int) -> list[int]:

@@ -26,17 +26,18 @@ def prose(text: str, cls: str = "") -> Html:
     return el("div", clipped(text), cls=f"prose {cls}".rstrip(), dir="auto")
 
 
-def writing(text: str, clips: Sequence[Clip] = ()) -> Html:
+def writing(text: str, clips: Sequence[Clip] = (), *, asked: bool = True) -> Html:
     """Thinking and answer apart where the text has both in order; otherwise the text as it is.
 
     `clips` are marked; their places are characters of `text`. Where one is in a tag, the tags are shown.
+    Where this form was `asked` for, a text without it is told.
     """
     found = PARTS.fullmatch(text)
     if not found or not all(any(_inside(clip, found.span(i)) for i in (1, 2, 3)) for clip in clips):
         whole = _marked_prose(text, clips, (0, len(text)), "raw")
         return el(
             "div",
-            None if found else el("span", "not in the asked form", cls="tag warn"),
+            el("span", "not in the asked form", cls="tag warn") if asked and not found else None,
             whole,
             cls="writing",
         )
@@ -74,18 +75,18 @@ def _marked_prose(text: str, clips: Sequence[Clip], span: tuple[int, int], cls: 
     return el("div", body, cls=f"prose {cls}", dir="auto")
 
 
-def question(text: str, responses: list[str], best: int | None) -> Html:
-    """A question and its responses, the better one marked."""
+def question(text: str, responses: Sequence[Html], best: int | None) -> Html:
+    """A question and its responses, the better one marked; a text is `prose`."""
     return el("div", el("h3", clipped(text), dir="auto"), *_responses(responses, best), cls="question")
 
 
-def _responses(responses: list[str], best: int | None) -> list[Html]:
+def _responses(responses: Sequence[Html], best: int | None) -> list[Html]:
     return [
         el(
             "div",
             el("span", f"Response {i + 1}", cls="label"),
             el("span", "better", cls="tag good") if i == best else None,
-            prose(response),
+            response,
             cls="response best" if i == best else "response",
         )
         for i, response in enumerate(responses)

@@ -1,9 +1,12 @@
 """Rewards made of rewards. If a part that is needed is a Failure, the whole is that Failure."""
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-from stablereward.rewards.reward import RewardFunction, Sample, apply
-from stablereward.types import Failure, Reward
+from stablereward.rewards.reward import GroupReward, RewardFunction, Sample, apply
+from stablereward.types import Failure, Group, Reward
 
 
 def r1_reward(
@@ -54,3 +57,14 @@ def weighted_sum(terms: Mapping[str, tuple[float, RewardFunction]]) -> RewardFun
         return Reward(value=sum(weight * parts[name] for name, (weight, _) in terms.items()), parts=parts)
 
     return total
+
+
+def transformed(reward: GroupReward, function: Callable[[float], float]) -> GroupReward:
+    """The function of every reward's value, its parts as they are."""
+
+    async def changed(group: Group[Any, Any]) -> Sequence[Reward | Failure]:
+        outcomes = reward(group)
+        known = await outcomes if inspect.isawaitable(outcomes) else outcomes
+        return [r if isinstance(r, Failure) else replace(r, value=function(r.value)) for r in known]
+
+    return changed

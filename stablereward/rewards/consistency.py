@@ -5,6 +5,7 @@ from collections.abc import Callable
 from importlib.resources import files
 
 from stablereward.data.parsing import Verdict, verdict
+from stablereward.data.responses import in_words
 from stablereward.engines.engine import Engine, Sampling
 from stablereward.rewards.reward import RewardFunction, Sample
 from stablereward.types import Failure, Preference, Prompt, Reward
@@ -51,10 +52,10 @@ def referee_prompt(preference: Preference, opinion: Verdict) -> Prompt:
     against the images. For a referee that is to see them, pass another `ask`.
     """
     responses = "\n\n".join(
-        f'<response number="{number}">\n{_quoted(response)}\n</response>'
+        f'<response number="{number}">\n{_quoted(in_words(response))}\n</response>'
         for number, response in enumerate(preference.responses, start=1)
     )
-    return Prompt(
+    return Prompt.user(
         text=_TEMPLATE.format(
             question=_quoted(preference.question),
             responses=responses,

@@ -22,7 +22,7 @@ from stablereward.errors import ConfigError, DataError
 from stablereward.images import load_image
 from stablereward.lock import held
 from stablereward.runs.files import to_jsonl, write_atomic, writing
-from stablereward.types import ImageSource
+from stablereward.types import ImageSource, Response
 
 WORTHLESS = frozenset({"config.yaml", "machine.json", "timings.jsonl", "data"})
 """What a run has made before it has done any work; the toy world in `data` takes seconds."""
@@ -180,9 +180,19 @@ class RunFolder:
         found = dict(shown)
         if "images" in found:
             found["images"] = [self.keep_image(image) for image in found["images"]]
+        if "responses" in found:
+            found["responses"] = [self.keep_response(response) for response in found["responses"]]
         if "completions" in found:
             found["completions"] = [self._kept(one) for one in found["completions"]]
         return found
+
+    def keep_response(self, response: Response) -> str | list[str | dict[str, str]]:
+        """A text as it is; of pictures and texts each in order, the pictures as `{"image": path}`."""
+        if isinstance(response, str):
+            return response
+        return [
+            part if isinstance(part, str) else {"image": self.keep_image(part)} for part in response.parts
+        ]
 
     def keep_image(self, source: ImageSource) -> str:
         """Copies an image into `media/`, named by its content; returns its path in the run folder."""

@@ -34,6 +34,19 @@ class OptimConfig:
         require_ranges(self)
 
 
+ADAM = (0.9, 0.999)
+"""The betas of Adam's paper."""
+
+
+def constant(
+    learning_rate: float, *, betas: tuple[float, float] = (0.9, 0.95), decay: float = 0.0
+) -> OptimConfig:
+    """One rate throughout."""
+    return OptimConfig(
+        learning_rate=learning_rate, schedule="constant", warmup=0.0, betas=betas, weight_decay=decay
+    )
+
+
 def adamw(
     parameters: Iterable[nn.Parameter], config: OptimConfig, *, critic: nn.Module | None = None
 ) -> torch.optim.AdamW:

@@ -1,6 +1,7 @@
 """A model without numbers: its shapes, from config.json alone, for planning."""
 
 import copy
+import os
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,11 +10,12 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 from torch import nn
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
 from stablereward.engines.token_step import JOINED_BYTES
 from stablereward.errors import ModelError
+from stablereward.policies import config_file
 from stablereward.policies.adapters import add_lora
 from stablereward.policies.attention import route
 from stablereward.policies.checkpointing import checkpoint_layers
@@ -36,13 +38,13 @@ def read_config(path_or_name: str | Path) -> tuple[Path, Any]:
 
     Raises ModelError where there is no config.json here or it is of no family that transformers knows.
     """
-    folder = Path(path_or_name).expanduser()
-    if str(path_or_name) in SHIPPED or folder.exists():
+    folder = Path(os.path.expanduser(path_or_name))
+    if str(path_or_name) in SHIPPED or os.path.exists(folder):
         folder = model_folder(path_or_name)
     else:
         folder = _cached(str(path_or_name))
     try:
-        return folder, AutoConfig.from_pretrained(folder)
+        return folder, config_file.read_config(folder)
     except UNREADABLE as error:
         raise ModelError(f"{folder}: config.json cannot be read: {cause(error)}") from error
 

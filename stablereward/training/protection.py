@@ -20,6 +20,7 @@ from stablereward.ranges import (
     require_ranges,
 )
 from stablereward.runs.folder import RunFolder
+from stablereward.runs.metrics import as_mean
 from stablereward.training.signal import Signal
 
 NUM_NORMS = 50
@@ -77,11 +78,9 @@ class Rule:
 
     def broken(self, metrics: Mapping[str, float]) -> float | None:
         """The value where it lies beyond the bound. Sums over tokens are taken as means."""
-        value = metrics.get(self.metric)
+        value = as_mean(metrics, self.metric)
         if value is None:
             return None
-        if self.metric.startswith("policy/"):
-            value /= metrics.get("policy/weight") or 1.0
         return value if (value > self.bound if self.above else value < self.bound) else None
 
 

@@ -40,6 +40,17 @@ def some(group: Group[P, T], n: int, rng: random.Random) -> Group[P, T]:
     return _taken(rewarded, rng.sample(range(len(rewarded.rewards)), min(n, len(rewarded.rewards))))
 
 
+def best_of_each(groups: Sequence[AnyGroup]) -> list[AnyGroup]:
+    """The best trajectory of every group that has a reward."""
+    return [chosen for group in groups if (chosen := best(group)).trajectories]
+
+
+def any_of_each(groups: Sequence[AnyGroup], seed: int) -> list[AnyGroup]:
+    """A trajectory of every group that has a reward, whatever it earned."""
+    rng = random.Random(seed)
+    return [chosen for group in groups if (chosen := some(group, 1, rng)).trajectories]
+
+
 def _ranked(values: Sequence[float]) -> list[int]:
     return sorted(range(len(values)), key=lambda n: -values[n])
 

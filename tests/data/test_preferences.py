@@ -11,7 +11,7 @@ from stablereward.data import preferences as module
 from stablereward.data.preferences import read_preferences, write_preferences
 from stablereward.errors import ConfigError, DataError, StorageError
 from stablereward.images import load_image
-from stablereward.types import Preference
+from stablereward.types import Preference, pictured
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 ROW = {"question": "Q?", "responses": ["x", "y"], "best": 0}
@@ -21,6 +21,41 @@ PREFERENCES = [
     Preference(question="no label", responses=("x", "y")),
     Preference(question="tie", responses=("x", "y"), ranks=(0, 0)),
 ]
+
+
+def test_responses_of_pictures_are_written_and_read_back(tmp_path):
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (2, 2)).save(tmp_path / name)
+    a, b = tmp_path / "a.png", tmp_path / "b.png"
+    forms = [{"image": "a.png"}, {"frames": ["a.png", "b.png"]}, ["See", {"image": "b.png"}, "?"], "text"]
+    path = lines(tmp_path / "in.jsonl", {"question": "Q?", "responses": forms, "ranks": [0, 1, 2, 3]})
+    [read] = read_preferences(path)
+    assert read.responses == (pictured(a), pictured(a, b), pictured("See", b, "?"), "text")
+    write_preferences(tmp_path / "out.jsonl", [read])
+    assert list(read_preferences(tmp_path / "out.jsonl")) == [read]
+    memory = Preference(question="Q?", responses=(pictured(Image.new("RGB", (2, 2), "red")), "text"))
+    write_preferences(tmp_path / "memory.jsonl", [memory])
+    [read] = read_preferences(tmp_path / "memory.jsonl")
+    assert load_image(read.all_images[0], "").getpixel((0, 0)) == (255, 0, 0)
+    b.unlink()
+    assert "b.png' does not exist" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ({"picture": "a.png"}, "holds what is neither text nor picture"),
+        ({"image": ""}, "names no picture"),
+        ([], "is an empty response"),
+        ([" "], "is an empty response"),
+        ({"image": "https://a.b/c.png"}, "is remote and is not fetched"),
+        ({"image": "a.mp4"}, "is not decoded"),
+    ],
+)
+def test_a_response_that_is_neither_text_nor_picture_is_refused(tmp_path, form, said):
+    path = lines(tmp_path / "in.jsonl", {"question": "Q?", "responses": ["x", form]})
+    found = refusal(path)
+    assert "responses[1]" in found and said in found
 
 
 def lines(path: Path, *rows: object) -> Path:

@@ -1,6 +1,7 @@
 """The prompt text, byte for byte, and its inverse."""
 
 import hashlib
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from stablereward.data import prompts
 from stablereward.data.prompts import parse_r1_reward, r1_reward
 from stablereward.errors import DataError
-from stablereward.types import Preference
+from stablereward.types import Preference, pictured
 
 PAIR = Preference(question="Q?", responses=("first", "second"), images=(Path("a.png"), Path("b.png")), id="7")
 
@@ -51,8 +52,26 @@ def test_no_editor_has_touched_the_templates():
 
 
 def test_the_template_for_n_says_the_same_of_two():
-    text = prompts._fill("r1_reward_n.txt", prompts._slots_n("Q?", ("first", "second")))
-    assert text == EXPECTED
+    parts = prompts._filled("r1_reward_n.txt", prompts._slots_n("Q?", ("first", "second")))
+    assert parts == (EXPECTED,)
+
+
+@pytest.mark.parametrize("num", [2, 3])
+def test_pictures_stand_below_the_heading_of_their_response(num: int):
+    a, b, c = Path("1.png"), Path("2.png"), Path("3.png")
+    shown = (pictured(a, b), "a text", pictured("See", c))[:num]
+    [turn] = r1_reward(Preference(question="Q?", responses=shown, images=PAIR.images)).messages
+    with_texts = r1_reward(Preference(question="Q?", responses=("<1>", "a text", "See<3>")[:num])).text
+    stand_ins = {a: "<1>", b: "", c: "<3>"}
+    assert turn.parts[:2] == PAIR.images
+    assert "".join(stand_ins.get(part, part) for part in turn.parts[2:]) == with_texts
+    assert all(x != "" and not (isinstance(x, str) and isinstance(y, str)) for x, y in pairwise(turn.parts))
+
+
+def test_the_order_shown_moves_pictures_with_their_responses():
+    pair = Preference(question="Q?", responses=(pictured(Path("1.png")), pictured(Path("2.png"))))
+    given, turned = r1_reward(pair), r1_reward(pair.swapped())
+    assert turned.images == given.images[::-1] and turned.text == given.text
 
 
 def test_three_responses():

@@ -25,10 +25,10 @@ def test_every_kind_of_row(tmp_path: Path) -> None:
         {"question": "Which?", "responses": ["a", "b"], "best": 0},
     )
     assert read_questions(path) == [
-        Question(prompt=Prompt(text="Why?")),
-        Question(prompt=Prompt(text="1 + 1"), answer="2"),
-        Question(prompt=Prompt(text="Hello"), answer="x"),
-        Question(prompt=Prompt(text="Which?")),
+        Question(prompt=Prompt.user(text="Why?")),
+        Question(prompt=Prompt.user(text="1 + 1"), answer="2"),
+        Question(prompt=Prompt.user(text="Hello"), answer="x"),
+        Question(prompt=Prompt.user(text="Which?")),
     ]
 
 

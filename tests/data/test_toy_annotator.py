@@ -97,7 +97,7 @@ def test_as_an_engine_it_answers_the_pairs_it_knows() -> None:
         assert isinstance(answer, tuple) and len(answer) == 3
         assert all(isinstance(verdict(completion.text, 2), Verdict) for completion in answer)
     stranger = r1_reward(Preference(question="?", responses=("a", "b"), id="another"))
-    for unknown in (stranger, Prompt(text="?")):
+    for unknown in (stranger, Prompt.user(text="?")):
         failed = ask(annotator, unknown, seed=1)
         assert isinstance(failed, Failure) and failed.reason == "not_a_toy_pair"
 

@@ -13,7 +13,7 @@ ONE = Sampling(max_completion_length=16)
 
 def generate(
     reply: Callable[[Request], Reply],
-    prompts: Sequence[Prompt] = (Prompt(text="hello"),),
+    prompts: Sequence[Prompt] = (Prompt.user(text="hello"),),
     sampling: Sampling = ONE,
     **settings: object,
 ) -> tuple[list[tuple[Completion, ...] | Failure], Loopback]:

@@ -32,7 +32,7 @@ def ask(engine: Cached, *prompts: Prompt, **sampling: float) -> list[tuple[Compl
 def test_a_question_is_asked_once_and_keeps_its_place() -> None:
     counting = Counting()
     engine = Cached(counting.engine(), "m")
-    a, b = Prompt(text="a"), Prompt(text="b")
+    a, b = Prompt.user(text="a"), Prompt.user(text="b")
     [first] = ask(engine, b)
     assert ask(engine, a, b, a) == [(Completion(text="a 2"),), first, (Completion(text="a 2"),)]
     assert counting.asked == ["b", "a"]
@@ -43,11 +43,11 @@ def test_another_text_image_sampling_or_identity_is_another_question() -> None:
     red, blue = (Image.new("RGB", (2, 2), colour) for colour in ("red", "blue"))
     for identity in ("m", "n"):
         engine = Cached(counting.engine(), identity)
-        ask(engine, Prompt(text="a"), Prompt(text="b"))
-        ask(engine, Prompt(text="a", images=(red,)), Prompt(text="a", images=(blue,)))
-        ask(engine, Prompt(text="a", images=(red.copy(),)))
-        ask(engine, Prompt(text="a"), seed=1)
-        ask(engine, Prompt(text="a"), temperature=0.0)
+        ask(engine, Prompt.user(text="a"), Prompt.user(text="b"))
+        ask(engine, Prompt.user(text="a", images=(red,)), Prompt.user(text="a", images=(blue,)))
+        ask(engine, Prompt.user(text="a", images=(red.copy(),)))
+        ask(engine, Prompt.user(text="a"), seed=1)
+        ask(engine, Prompt.user(text="a"), temperature=0.0)
     assert len(counting.asked) == 12
 
 
@@ -55,13 +55,13 @@ def test_failures_are_asked_again() -> None:
     counting = Counting()
     engine = Cached(counting.engine(), "m")
     for _ in range(2):
-        assert ask(engine, Prompt(text="bad")) == [Failure(reason="down")]
+        assert ask(engine, Prompt.user(text="bad")) == [Failure(reason="down")]
     assert counting.asked == ["bad", "bad"]
 
 
 def test_an_unreadable_image_fails_its_prompt_alone(tmp_path: Path) -> None:
     engine = Cached(Counting().engine(), "m")
-    bad, good = ask(engine, Prompt(text="a", images=(tmp_path / "absent.png",)), Prompt(text="b"))
+    bad, good = ask(engine, Prompt.user(text="a", images=(tmp_path / "absent.png",)), Prompt.user(text="b"))
     assert isinstance(bad, Failure)
     assert bad.reason == "bad_image"
     assert good == (Completion(text="b 1"),)
@@ -76,14 +76,14 @@ def test_a_later_run_finds_the_folder(tmp_path: Path) -> None:
         ) -> list[tuple[Completion, ...] | Failure]:
             return [(kept,)]
 
-    ask(Cached(One(), "m", tmp_path / "cache"), Prompt(text="a"))
+    ask(Cached(One(), "m", tmp_path / "cache"), Prompt.user(text="a"))
     counting = Counting()
-    assert ask(Cached(counting.engine(), "m", tmp_path / "cache"), Prompt(text="a")) == [(kept,)]
+    assert ask(Cached(counting.engine(), "m", tmp_path / "cache"), Prompt.user(text="a")) == [(kept,)]
     assert counting.asked == []
 
 
 def test_a_torn_last_line_costs_one_question(tmp_path: Path) -> None:
-    a, b, c = (Prompt(text=text) for text in "abc")
+    a, b, c = (Prompt.user(text=text) for text in "abc")
     ask(Cached(Counting().engine(), "m", tmp_path), a, b)
     path = tmp_path / "completions.jsonl"
     path.write_bytes(path.read_bytes()[:-10])

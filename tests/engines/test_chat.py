@@ -80,7 +80,7 @@ def refuses_all_at_once(request: Request) -> Reply:
 def test_refused_fields_are_left_out_from_then_on_and_said_once(
     reply: Callable[[Request], Reply], refusals: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    prompts = [Prompt(text="a"), Prompt(text="b"), Prompt(text="c")]
+    prompts = [Prompt.user(text="a"), Prompt.user(text="b"), Prompt.user(text="c")]
     answers, server = generate(reply, prompts, max_concurrency=1)
     assert answers == [(Completion(text="taken"),)] * 3
     assert len(server.requests) == refusals + 3
@@ -96,7 +96,7 @@ def test_refused_fields_are_left_out_from_then_on_and_said_once(
 def test_many_requests_under_way_are_refused_together_and_said_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    answers, _ = generate(refuses_one_by_one, [Prompt(text=str(i)) for i in range(12)])
+    answers, _ = generate(refuses_one_by_one, [Prompt.user(text=str(i)) for i in range(12)])
     assert answers == [(Completion(text="taken"),)] * 12
     assert len(caplog.records) == 1
 
@@ -111,7 +111,7 @@ def test_a_refused_value_is_no_refused_field(caplog: pytest.LogCaptureFixture) -
         async with loopback(reply) as server:
             engine = OpenAIServer(base_url=server.base_url, model="m")
             for temperature in (0.0, 0.0, 0.7):
-                await engine.generate([Prompt(text="x")], Sampling(temperature=temperature))
+                await engine.generate([Prompt.user(text="x")], Sampling(temperature=temperature))
             return [request.body.get("temperature") for request in server.requests]
 
     assert asyncio.run(run()) == [0, None, None, 0.7]
@@ -168,7 +168,7 @@ def test_a_refusal_without_a_name_is_of_all_that_is_switched_off(
     message: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     reply = refusing(message, lambda body: "top_k" in body, 422)
-    answers, server = generate(reply, [Prompt(text="a"), Prompt(text="b")], max_concurrency=1)
+    answers, server = generate(reply, [Prompt.user(text="a"), Prompt.user(text="b")], max_concurrency=1)
     assert answers == [(Completion(text="taken"),)] * 2 and len(server.requests) == 3
     kept = {"model", "messages", "max_tokens", "temperature", "seed"}
     assert server.requests[-1].body.keys() == kept
@@ -179,7 +179,9 @@ def test_what_was_taken_is_not_what_a_nameless_refusal_is_of() -> None:
     def reply(request: Request) -> Reply:
         return Reply(b"too long", status=400) if request.text == "long" else says("taken")
 
-    [_, long], server = generate(reply, [Prompt(text="short"), Prompt(text="long")], max_concurrency=1)
+    [_, long], server = generate(
+        reply, [Prompt.user(text="short"), Prompt.user(text="long")], max_concurrency=1
+    )
     assert isinstance(long, Failure) and len(server.requests) == 2
 
 
@@ -199,7 +201,7 @@ def test_a_refusal_that_names_a_field_by_chance_changes_nothing_else() -> None:
             return Reply(b"max_tokens or max_completion_tokens is too large", status=400)
         return says("taken")
 
-    prompts = [Prompt(text="long"), Prompt(text="short")]
+    prompts = [Prompt.user(text="long"), Prompt.user(text="short")]
     [long, short], server = generate(reply, prompts, max_concurrency=1)
     assert isinstance(long, Failure) and "too large" in long.detail
     assert short == (Completion(text="taken"),)
@@ -236,7 +238,7 @@ def test_an_extra_field_without_name_or_value_is_refused(pair: str) -> None:
 
 
 def test_samples_that_are_all_the_same_are_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    prompts = [Prompt(text="a"), Prompt(text="b")]
+    prompts = [Prompt.user(text="a"), Prompt.user(text="b")]
     generate(lambda _: says("one greedy text"), prompts, Sampling(num_generations=3))
     [record] = caplog.records
     assert "all 3 samples at temperature 1 are one and the same text" in record.getMessage()

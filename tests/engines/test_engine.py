@@ -11,7 +11,12 @@ from stablereward.engines.scripted import Scripted
 from stablereward.types import Completion, Failure, Prompt
 from tests.policies.families import make
 
-ASKED = [Prompt(text="A B"), Prompt(text="a b c d " * 600), Prompt(text="A"), Prompt(text="A B C")]
+ASKED = [
+    Prompt.user(text="A B"),
+    Prompt.user(text="a b c d " * 600),
+    Prompt.user(text="A"),
+    Prompt.user(text="A B C"),
+]
 SAMPLING = Sampling(num_generations=3, temperature=2.0, max_completion_length=12, seed=5)
 
 

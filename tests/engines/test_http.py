@@ -24,7 +24,7 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_images_go_before_the_text_as_png(tmp_path: Path) -> None:
     picture = Image.new("RGB", (3, 2), (10, 200, 30))
     picture.save(tmp_path / "picture.png")
-    prompt = Prompt(text="look", images=(picture, tmp_path / "picture.png"))
+    prompt = Prompt.user(text="look", images=(picture, tmp_path / "picture.png"))
     _, server = generate(lambda _: says("seen"), [prompt])
     first, second, text = server.requests[0].body["messages"][0]["content"]
     assert text == {"type": "text", "text": "look"}
@@ -36,7 +36,7 @@ def test_images_go_before_the_text_as_png(tmp_path: Path) -> None:
 
 
 def test_an_unreadable_image_fails_its_prompt_alone(tmp_path: Path) -> None:
-    prompts = [Prompt(text="a", images=(tmp_path / "absent.png",)), Prompt(text="b")]
+    prompts = [Prompt.user(text="a", images=(tmp_path / "absent.png",)), Prompt.user(text="b")]
     [bad, good], _ = generate(lambda _: says("fine"), prompts)
     assert isinstance(bad, Failure)
     assert bad.reason == "bad_image"
@@ -66,7 +66,7 @@ def test_logprobs_are_kept_where_the_server_sends_them() -> None:
 
 
 def test_answers_keep_the_order_of_the_prompts_whatever_the_delays() -> None:
-    prompts = [Prompt(text=str(i)) for i in range(12)]
+    prompts = [Prompt.user(text=str(i)) for i in range(12)]
     answers, server = generate(
         lambda r: says(r.text, delay=0.02 * (int(r.text) * 7 % 5)), prompts, max_concurrency=5
     )
@@ -78,7 +78,7 @@ def test_concurrency_is_bounded_over_separate_calls() -> None:
     async def run() -> tuple[int, int]:
         async with loopback(lambda r: says(r.text, delay=0.02)) as server:
             engine = OpenAIServer(base_url=server.base_url, model="m", max_concurrency=2)
-            calls = (engine.generate([Prompt(text=str(i))], ONE) for i in range(6))
+            calls = (engine.generate([Prompt.user(text=str(i))], ONE) for i in range(6))
             answers = await asyncio.gather(*calls)
             assert answers == [[(Completion(text=str(i)),)] for i in range(6)]
             await asyncio.sleep(0.05)
@@ -99,7 +99,7 @@ def test_waiting_for_a_turn_is_not_part_of_the_timeout() -> None:
 def test_one_engine_serves_several_event_loops() -> None:
     engine = OpenAIServer(base_url=closed_port_url(), model="m", retries=0)
     for _ in range(2):
-        assert failure(asyncio.run(engine.generate([Prompt(text="x")], ONE))).reason == "unreachable"
+        assert failure(asyncio.run(engine.generate([Prompt.user(text="x")], ONE))).reason == "unreachable"
 
 
 @pytest.mark.parametrize(("status", "times"), [(429, 1), (500, 1), (503, 2)])
@@ -173,7 +173,7 @@ def test_a_server_that_drips_is_a_timeout() -> None:
         async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
             port = server.sockets[0].getsockname()[1]
             engine = OpenAIServer(base_url=f"http://127.0.0.1:{port}", model="m", timeout=0.2, retries=0)
-            return await engine.generate([Prompt(text="x")], ONE)
+            return await engine.generate([Prompt.user(text="x")], ONE)
 
     assert failure(asyncio.run(run())).reason == "timeout"
 
@@ -181,7 +181,7 @@ def test_a_server_that_drips_is_a_timeout() -> None:
 def test_a_dead_server_is_a_failure_soon() -> None:
     engine = OpenAIServer(base_url=closed_port_url(), model="m", timeout=5, retries=1)
     started = time.monotonic()
-    answers = asyncio.run(engine.generate([Prompt(text="a"), Prompt(text="b")], ONE))
+    answers = asyncio.run(engine.generate([Prompt.user(text="a"), Prompt.user(text="b")], ONE))
     assert [answer.reason for answer in answers] == ["unreachable", "unreachable"]  # type: ignore[union-attr]
     assert time.monotonic() - started < 2
 
@@ -214,7 +214,7 @@ def test_a_huge_reply_is_not_read_to_its_end() -> None:
 
 
 def test_half_a_surrogate_pair_can_be_sent() -> None:
-    answers, server = generate(lambda _: says("ok"), [Prompt(text="\ud800")])
+    answers, server = generate(lambda _: says("ok"), [Prompt.user(text="\ud800")])
     assert answers == [(Completion(text="ok"),)]
     assert server.requests[0].text == "\ud800"
 
@@ -225,7 +225,7 @@ def test_one_bad_generation_fails_its_prompt_and_no_other() -> None:
             return Reply(b"no", status=400)
         return says(request.text)
 
-    prompts = [Prompt(text="a"), Prompt(text="bad"), Prompt(text="b")]
+    prompts = [Prompt.user(text="a"), Prompt.user(text="bad"), Prompt.user(text="b")]
     [a, bad, b], _ = generate(reply, prompts, Sampling(num_generations=2))
     assert isinstance(bad, Failure)
     assert (a, b) == ((Completion(text="a"),) * 2, (Completion(text="b"),) * 2)
@@ -235,7 +235,7 @@ def test_cancelling_closes_the_connections() -> None:
     async def run() -> int:
         async with loopback(lambda _: says("late", delay=5)) as server:
             engine = OpenAIServer(base_url=server.base_url, model="m")
-            call = asyncio.create_task(engine.generate([Prompt(text="x")] * 3, ONE))
+            call = asyncio.create_task(engine.generate([Prompt.user(text="x")] * 3, ONE))
             while server.num_waiting < 3:
                 await asyncio.sleep(0.01)
             call.cancel()

@@ -7,7 +7,9 @@ from stablereward.types import Completion, Failure, Prompt
 
 def test_each_generation_is_what_the_function_writes() -> None:
     engine: Engine = Scripted(lambda prompt, k: f"{prompt.text}{k}")
-    answers = asyncio.run(engine.generate([Prompt(text="a"), Prompt(text="b")], Sampling(num_generations=2)))
+    answers = asyncio.run(
+        engine.generate([Prompt.user(text="a"), Prompt.user(text="b")], Sampling(num_generations=2))
+    )
     assert answers == [
         (Completion(text="a0"), Completion(text="a1")),
         (Completion(text="b0"), Completion(text="b1")),
@@ -17,7 +19,7 @@ def test_each_generation_is_what_the_function_writes() -> None:
 def test_a_failure_stays_in_its_place() -> None:
     down = Failure(reason="down")
     engine = Scripted(lambda prompt, k: down if prompt.text == "bad" and k == 1 else "fine")
-    prompts = [Prompt(text="good"), Prompt(text="bad"), Prompt(text="good")]
+    prompts = [Prompt.user(text="good"), Prompt.user(text="bad"), Prompt.user(text="good")]
     first, second, third = asyncio.run(engine.generate(prompts, Sampling(num_generations=2)))
     assert second == down
     assert first == third == (Completion(text="fine"), Completion(text="fine"))

@@ -9,7 +9,7 @@ from PIL import Image
 from stablereward.evaluation.benchmarks import find
 from stablereward.evaluation.benchmarks.vl_rewardbench import load
 from stablereward.evaluation.content import content_keys, question_keys, subset, with_stand_ins
-from stablereward.types import Preference
+from stablereward.types import Preference, pictured
 
 PAIRS = [Preference(question=f"q{i}", responses=("a", "b"), ranks=(0, 1), id="same") for i in range(30)]
 
@@ -102,6 +102,13 @@ def test_only_missing_images_are_stood_in_for(tmp_path: Path) -> None:
     drawn, same = filled.images[1], again.images[1]
     assert isinstance(drawn, Image.Image) and isinstance(same, Image.Image)
     assert drawn.tobytes() == same.tobytes()
+
+
+def test_missing_pictures_of_responses_are_stood_in_for(tmp_path: Path) -> None:
+    pair = replace(PAIRS[0], responses=(pictured(tmp_path / "a.png"), pictured("See", tmp_path / "b.png")))
+    [filled], missing = with_stand_ins([pair])
+    assert missing == 2 and all(isinstance(image, Image.Image) for image in filled.all_images)
+    assert filled.swapped().all_images == filled.all_images[::-1]
 
 
 def test_no_pair_of_vl_rewardbench_is_lost_though_ids_repeat(shared: Callable[[str], Path]) -> None:

@@ -27,7 +27,7 @@ class Writer:
 
 
 def shown(preference: Preference) -> Prompt:
-    return Prompt(text=preference.question)
+    return Prompt.user(text=preference.question)
 
 
 def test_tokens_count_for_every_judgement_and_time_is_shared(tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def test_text_cut_off_before_its_verdict_is_truncated() -> None:
 def test_another_prompt_and_parser_can_be_used() -> None:
     judge = Generative(
         engine=Scripted(lambda prompt, k: prompt.text),
-        prompt=lambda preference: Prompt(text=preference.responses[1]),
+        prompt=lambda preference: Prompt.user(text=preference.responses[1]),
         parse=lambda text, num_responses: Verdict(choice=0 if text == "bad" else 1, reasoning=text),
     )
     [[given, reverse]] = opinions(judge, PAIR, votes=1, both_orders=True)

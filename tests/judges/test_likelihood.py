@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 
 import pytest
+from PIL import Image
 
 from stablereward.blocking import blocking
 from stablereward.judges.likelihood import (
@@ -15,7 +16,7 @@ from stablereward.judges.likelihood import (
 )
 from stablereward.judges.scalar import Scalar
 from stablereward.policies.token import TokenPolicy
-from stablereward.types import Completion, Failure, Judgement, Preference
+from stablereward.types import Completion, Failure, Judgement, Preference, pictured
 
 WORDS = ("so ", r"\boxed{", "1", "2", "3", "}", "<end>")
 
@@ -96,6 +97,12 @@ def test_law_alone_or_together_a_response_has_the_same_score(policy: TokenPolicy
 def test_law_against_itself_every_ratio_is_zero(policy: TokenPolicy) -> None:
     scores = Likelihood(policy=policy, reference=policy).scores(QUESTIONS)
     assert [abs(float(one)) < 1e-5 for own in scores for one in own] == [True] * 5  # type: ignore[arg-type]
+
+
+def test_a_picture_is_nothing_a_model_writes(policy: TokenPolicy) -> None:
+    shown = Preference(question="1+1", responses=("2", pictured(Image.new("RGB", (8, 8)))))
+    [(text, picture)] = Likelihood(policy=policy).scores([shown])
+    assert isinstance(text, float) and isinstance(picture, Failure) and picture.reason == "not_text"
 
 
 def test_what_is_too_long_or_has_no_answer_fails_alone(policy: TokenPolicy) -> None:

@@ -22,7 +22,7 @@ def test_law_what_both_words_lose_to_others_changes_nothing(lead: float) -> None
 
 
 def asked(preference: Preference, response: str) -> Prompt:
-    return Prompt(text=f"{preference.question}={response}")
+    return Prompt.user(f"{preference.question}={response}")
 
 
 def test_law_the_words_exchanged_the_share_is_the_rest() -> None:

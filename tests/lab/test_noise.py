@@ -7,7 +7,7 @@ from stablereward.engines.scripted import Scripted
 from stablereward.lab.noise import Flipped, lot
 from stablereward.types import Failure, Prompt
 
-PROMPTS = [Prompt(text=f"analysis {i}") for i in range(2000)]
+PROMPTS = [Prompt.user(text=f"analysis {i}") for i in range(2000)]
 
 
 def replies(flip: float, reply: str | Failure = "1") -> list[str | Failure]:

@@ -1,6 +1,7 @@
 """An experiment from its arms to its page, on a recipe that takes no time."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from stablereward.errors import ConfigError, DataError
 from stablereward.lab import evidence as files
 from stablereward.lab import recipe as lab
-from stablereward.lab.experiment import Claim, Experiment, level
+from stablereward.lab.experiment import Claim, Experiment, arm, change, gain, growth, less, level, more
 from stablereward.lab.experiment import tested as put_to
 from stablereward.lab.recipe import Written, name_of, put_to_the_test
 from stablereward.lab.recipe_page import Subject, new_names, page
@@ -129,3 +130,44 @@ def test_a_file_that_is_no_evidence_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not evidence of a recipe") as error:
         files.read(path)
     assert "\n" not in str(error.value)
+
+
+def test_claims_in_short_are_the_measures_in_words() -> None:
+    arms = {"a": {"x": 3.0, "start_x": 2.0}, "b": {"x": 1.0}}
+    above, below = more("says", "x", "a", "b", 0.5), less("says", "x", "a", "b", control="else")
+    assert above.measure(arms) == below.measure(arms) == 2.0
+    assert (above.above, above.below, above.control) == (0.5, None, "b")
+    assert (below.above, below.below, below.control) == (None, 0.0, "else")
+    assert gain("x", "a", "start_x")(arms) == 1.0 and growth("x", "a", "start_x")(arms) == 1.5
+    assert (
+        change("x", "a", "start_x")(arms)
+        == 0.5
+        == change("x", "c", "start_x")({"c": {"x": 1.0, "start_x": 2.0}})
+    )
+    assert arm("about", "k=1", "l=2").changes == ("k=1", "l=2")
+
+
+def test_the_pages_are_those_of_the_code_and_the_evidence() -> None:
+    root = Path(__file__).parents[2]
+    for name, content in lab.pages(root / "evidence").items():
+        assert (root / "docs/recipes" / name).read_text(encoding="utf-8") == content, (
+            f"{name}: run lab.recipe.write_pages"
+        )
+
+
+def test_the_page_keeps_its_diagram_and_shows_every_curve(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = files.read(written_by(folder, monkeypatch).evidence)
+    assert made is not None
+    curve = made.arms["fair"].curves["throw heads"]
+    arms = {
+        name: replace(arm, curves={"throw heads": curve, "throw tails": curve})
+        for name, arm in made.arms.items()
+    }
+    subject = replace(
+        Subject.of("tests/coin", coin), docstring="A coin.\n\n    throw → side\n    again\n\nMore."
+    )
+    text = page(subject, replace(made, arms=arms))
+    assert "\n\n    throw → side\n    again\n\nMore." in text
+    assert "![heads of every arm](coin.svg)" in text and "![tails of every arm](coin-2.svg)" in text

@@ -46,7 +46,7 @@ def test_counted_operations_are_those_that_torch_counts(tmp_path: Path) -> None:
     """Reading one text prompt: matrix products to the operation, attention without its causal half."""
     create(tmp_path, "tiny", Device("cpu"))
     policy = TokenPolicy.load(tmp_path, device="cpu")
-    encoded = policy.encode(Prompt(text="a a a a a a"))
+    encoded = policy.encode(Prompt.user(text="a a a a a a"))
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         policy.model.model(input_ids=encoded.input_ids_P[None], use_cache=False)
     shape = Shape(prompt=encoded.num_tokens, completion=1, prompts=1, group=1)

@@ -49,15 +49,15 @@ def picture(width: int, height: int, seed: int = 0) -> Image.Image:
     return Image.fromarray(pixels.to(torch.uint8).numpy())
 
 
-TEXT_ONLY = Prompt(text="What is the capital?")
-ONE_IMAGE = Prompt(text="Describe it.", images=(picture(64, 64, 1),))
-TWO_IMAGES = Prompt(text="Which is larger, and why?", images=(picture(90, 56, 2), picture(60, 130, 3)))
+TEXT_ONLY = Prompt.user(text="What is the capital?")
+ONE_IMAGE = Prompt.user(text="Describe it.", images=(picture(64, 64, 1),))
+TWO_IMAGES = Prompt.user(text="Which is larger, and why?", images=(picture(90, 56, 2), picture(60, 130, 3)))
 
 
 def prompts(policy: TokenPolicy) -> tuple[Prompt, ...]:
     """Two images of different sizes, none, and one; text alone where the model cannot see."""
     if policy.processor is policy.tokenizer:
-        return (TEXT_ONLY, Prompt(text="Which is larger, and why? Think first."), Prompt(text="Hi"))
+        return (TEXT_ONLY, Prompt.user(text="Which is larger, and why? Think first."), Prompt.user(text="Hi"))
     return (TWO_IMAGES, TEXT_ONLY, ONE_IMAGE)
 
 

@@ -27,7 +27,7 @@ from stablereward.types import Failure, Group, Prompt
 
 ROOT = Path(__file__).parents[2]
 WORDS = ("one", "two", "disc", "cross")
-PROMPTS = [Prompt(text="one disc"), Prompt(text="two cross"), Prompt(text="two disc")]
+PROMPTS = [Prompt.user(text="one disc"), Prompt.user(text="two cross"), Prompt.user(text="two disc")]
 STEPS = 5
 
 

@@ -34,7 +34,7 @@ def assert_equal(found: EncodedPrompt | DataError, expected: EncodedPrompt) -> N
 @pytest.mark.parametrize("together", [1, 2, 64])
 def test_together_is_as_alone(policy: TokenPolicy, together: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(encoding, "TOGETHER", together)
-    asked = [*prompts(policy), prompts(policy)[0], Prompt(text="One more, after all")]
+    asked = [*prompts(policy), prompts(policy)[0], Prompt.user(text="One more, after all")]
     found = again(policy).encode_all(asked)
     assert len(found) == len(asked) == 5
     for one, prompt in zip(found, asked, strict=True):
@@ -51,8 +51,8 @@ def test_each_is_prepared_once(policy: TokenPolicy) -> None:
 @pytest.mark.parametrize("family", VISION[:2])
 def test_what_cannot_be_encoded_is_alone(family: str, tmp_path: Path) -> None:
     policy = make(family, tmp_path)
-    wide = Prompt(text="How wide?", images=(Image.new("RGB", (2800, 4)),))
-    long = Prompt(text="word " * 3000, images=(picture(64, 64),))
+    wide = Prompt.user(text="How wide?", images=(Image.new("RGB", (2800, 4)),))
+    long = Prompt.user(text="word " * 3000, images=(picture(64, 64),))
     good = prompts(policy)
     found = policy.encode_all([good[0], wide, good[1], long])
     assert_equal(found[0], again(policy).encode(good[0]))

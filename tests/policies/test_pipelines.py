@@ -14,7 +14,7 @@ from stablereward.policies.tiny_diffusion import stable_diffusion, stable_diffus
 from stablereward.types import Failure, Group, Prompt
 
 WORDS = ("one", "two", "disc", "cross")
-PROMPTS = [Prompt(text="one disc"), Prompt(text="two cross")]
+PROMPTS = [Prompt.user(text="one disc"), Prompt.user(text="two cross")]
 STEPS = 5
 
 

@@ -19,7 +19,7 @@ SIZES = [(56, 56), (61, 113), (200, 30), (29, 31)]
 
 def shown(policy: TokenPolicy, images: list[Image.Image]) -> Media:
     """What the model gets of one prompt for each image, packed."""
-    asked = [Prompt(text="What is it?", images=(image,)) for image in images]
+    asked = [Prompt.user(text="What is it?", images=(image,)) for image in images]
     return joined([policy.encode(prompt).media for prompt in asked])
 
 
@@ -47,7 +47,7 @@ def test_every_byte_has_its_own_number(tmp_path: Path) -> None:
 
 def test_an_eighth_is_kept(tmp_path: Path) -> None:
     policy = make("qwen2_5_vl", tmp_path)
-    encoded = policy.encode(Prompt(text="What is it?", images=(picture(112, 112),)))
+    encoded = policy.encode(Prompt.user(text="What is it?", images=(picture(112, 112),)))
     pixels, grid = encoded.media["pixel_values"], encoded.media["image_grid_thw"]
     assert pixels.shape == (64, 3 * 2 * 14 * 14)
     assert num_bytes(encoded.media) == pixels.nbytes // 8 + grid.nbytes
@@ -55,7 +55,7 @@ def test_an_eighth_is_kept(tmp_path: Path) -> None:
 
 def test_numbers_are_made_for_who_asks_for_them_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     policy = make("qwen2_5_vl", tmp_path)
-    media = policy.encode(Prompt(text="What is it?", images=(picture(56, 56),))).media
+    media = policy.encode(Prompt.user(text="What is it?", images=(picture(56, 56),))).media
     monkeypatch.setattr(ByteTable, "unpack", lambda table, bytes_NK: pytest.fail("made numbers"))
     assert "pixel_values" in media and "pixels" not in media
     assert num_bytes(joined([media, media])) == 2 * num_bytes(media)
@@ -84,14 +84,14 @@ def test_numbers_that_fit_no_colours_are_a_model_error(mean: list[object], tmp_p
 def test_other_processors_keep_what_they_make(tmp_path: Path) -> None:
     policy = make("llava", tmp_path)
     assert ByteTable.of(policy.processor) is None
-    encoded = policy.encode(Prompt(text="What is it?", images=(picture(56, 56),)))
+    encoded = policy.encode(Prompt.user(text="What is it?", images=(picture(56, 56),)))
     assert not isinstance(encoded.media, PackedMedia)
 
 
 @pytest.mark.parametrize("family", ["qwen2_5_vl", "llava"])
 def test_media_move_as_they_are_kept(family: str, tmp_path: Path) -> None:
     policy = make(family, tmp_path)
-    media = policy.encode(Prompt(text="What is it?", images=(picture(56, 56),))).media
+    media = policy.encode(Prompt.user(text="What is it?", images=(picture(56, 56),))).media
     away = moved(media, torch.device("meta"))
     assert type(away) is type(media) and num_bytes(away) == num_bytes(media)
     for name, value in media.items():

@@ -32,7 +32,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_step_is_read_at_the_line_break_after_it(folder: Path) -> None:
-    found = ProcessModel.load(folder, device="cpu")(Prompt(text="1+1"), ["one", "", "two"])
+    found = ProcessModel.load(folder, device="cpu")(Prompt.user(text="1+1"), ["one", "", "two"])
     model = Qwen2ForTokenClassification.from_pretrained(folder).eval()
     tokenizer = tiny.train_tokenizer((), vocab_size=264)
     text = "<|im_start|>user\n1+1<|im_end|>\n<|im_start|>assistant\none\n\ntwo\n"
@@ -47,7 +47,7 @@ def test_a_step_is_read_at_the_line_break_after_it(folder: Path) -> None:
 
 
 def test_what_is_too_long_has_no_scores(folder: Path) -> None:
-    found = ProcessModel.load(folder, device="cpu")(Prompt(text="1+1"), ["x" * 200])
+    found = ProcessModel.load(folder, device="cpu")(Prompt.user(text="1+1"), ["x" * 200])
     assert isinstance(found, Failure) and found.reason == "too_long"
 
 

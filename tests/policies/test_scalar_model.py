@@ -103,7 +103,7 @@ def test_law_the_tokens_are_those_of_the_whole_dialogue(folder: Path) -> None:
     words = model.policy.tokenizer
     [one] = model.encoded([dialogue(Preference(question="Hi", responses=RESPONSES))])
     for response, completion in zip(RESPONSES, one.trajectories, strict=True):
-        ids = [*one.prompt.input_ids_P.tolist(), *completion.token_ids]
+        ids = [*one.prompt[0].input_ids_P.tolist(), *completion.token_ids]
         said = response.replace("<|im_end|>", "< |im_end|>")
         text = f"<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n{said}<|im_end|>\n"
         assert ids == words(text, add_special_tokens=False)["input_ids"]
@@ -116,7 +116,7 @@ def test_what_is_saved_is_loaded_equal(folder: Path, tmp_path: Path) -> None:
     assert isinstance(loaded, ScalarModel) and loaded.config == model.config
     assert is_reward_model(tmp_path / "saved") and not is_reward_model(folder)
     assert loaded.scores(preferences(model)) == model.scores(preferences(model))
-    tree = model.policy.tree([model._row(one) for one in model.encoded([dialogue(preferences(model)[1])])])
+    tree = model.policy.tree(model._rows(model.encoded([dialogue(preferences(model)[1])])[0]))
     assert model(tree).shape == (2, 2)
     again = ScalarModel.start(tmp_path / "saved", device="cpu")
     assert again.config.outputs == 2

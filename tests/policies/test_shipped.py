@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from stablereward.errors import ModelError
 from stablereward.policies import shipped
 from stablereward.policies.scalar import load_scorer
-from stablereward.policies.shipped import SHIPPED, model_folder
+from stablereward.policies.shipped import SHIPPED, model_folder, pipeline_source
 from stablereward.policies.token import TokenPolicy
 
 
@@ -33,6 +34,19 @@ def test_a_shipped_name_is_not_shadowed(name: str, tmp_path: Path, monkeypatch: 
     else:
         assert found.is_absolute() and found.parent == Path(shipped.__file__).parents[1] / "models"
     assert model_folder(f"./{name}").resolve() == tmp_path / name
+
+
+@pytest.mark.parametrize(
+    "name", ["m" * 300, "owner/" + "m" * 300, "m/" * 3000, "~no-such-user/judge", "a\0b"]
+)
+@pytest.mark.parametrize("found", [model_folder, pipeline_source])
+def test_a_name_that_no_file_can_have_is_one_line(found: Callable[[str], object], name: str) -> None:
+    try:
+        found(name)
+    except ModelError as error:
+        assert "\n" not in str(error) and len(str(error)) < 600
+    else:
+        assert found is pipeline_source and "/" in name
 
 
 def test_no_model_is_one_clear_line(tmp_path: Path) -> None:

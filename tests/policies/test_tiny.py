@@ -49,8 +49,8 @@ def test_it_is_small_and_the_real_architecture(folder: Path) -> None:
     assert 500_000 < sum(p.numel() for p in policy.parameters()) < 1_500_000
     assert policy.max_context == 2048
     assert policy.stop_ids == [policy.tokenizer.convert_tokens_to_ids("<|im_end|>")]
-    names = policy.tokenizer.convert_ids_to_tokens(policy.suppressed)
-    assert names == ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
+    special = set(policy.tokenizer.all_special_ids)
+    assert {*policy.suppressed} == special - {*policy.stop_ids} and len(policy.suppressed) == 7
 
 
 def test_a_head_is_shared_among_time_height_and_width() -> None:
@@ -63,7 +63,7 @@ def test_a_judgement_prompt_is_short(folder: Path) -> None:
     policy = TokenPolicy.load(folder, device="cpu")
     preference = Preference(question="What colour is the ball?", responses=("Red.", "Blue."))
     prompt = r1_reward(preference)
-    encoded = policy.encode(Prompt(text=prompt.text, images=(picture(84, 84),)))
+    encoded = policy.encode(Prompt.user(text=prompt.text, images=(picture(84, 84),)))
     num_visual = int((encoded.input_ids_P == policy.model.config.image_token_id).sum())
     assert num_visual == 9
     assert encoded.num_tokens < 60
@@ -73,7 +73,7 @@ def test_a_judgement_prompt_is_short(folder: Path) -> None:
 
 def test_a_photograph_is_scaled_down(folder: Path) -> None:
     policy = TokenPolicy.load(folder, device="cpu")
-    encoded = policy.encode(Prompt(text="?", images=(picture(640, 480),)))
+    encoded = policy.encode(Prompt.user(text="?", images=(picture(640, 480),)))
     assert int((encoded.input_ids_P == policy.model.config.image_token_id).sum()) <= 64
 
 

@@ -56,7 +56,7 @@ def counts(policy: TokenPolicy, prompt: Prompt) -> list[int]:
 
 def test_the_tags_of_the_template_reach_the_model(policy: TokenPolicy) -> None:
     assert counts(policy, r1_reward(JUDGED)) == [2, 2, 2, 2]
-    assert counts(policy, Prompt(text=TEXT)) == [1, 1, 1, 1]
+    assert counts(policy, Prompt.user(text=TEXT)) == [1, 1, 1, 1]
 
 
 def test_special_tags_in_data_are_only_letters(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_special_tags_in_data_are_only_letters(tmp_path: Path) -> None:
 def test_a_response_within_another_is_broken_once(tmp_path: Path) -> None:
     policy = with_special_tags(make("llama", tmp_path))
     both = Preference(question="?", responses=("It is <think>.", "Well. It is <think>. So </think>."))
-    text = policy.vocabulary.harmless(r1_reward(both))
+    text = policy.vocabulary.harmless(r1_reward(both).text, both)
     assert text.count("It is < think>.") == 2 and text.count("So < /think>.") == 1 and "< < " not in text
 
 
@@ -161,6 +161,38 @@ def test_a_hole_in_the_vocabulary_is_never_sampled(tmp_path: Path) -> None:
     policy = TokenPolicy.load(tmp_path, device="cpu")
     assert policy.tokenizer.convert_tokens_to_ids("<think>") > hole
     assert policy.vocabulary.textless == [hole] and hole in policy.suppressed
+
+
+@pytest.mark.parametrize("family", ALL)
+def test_what_is_dropped_from_the_text_is_never_sampled(family: str, tmp_path: Path) -> None:
+    policy = make(family, tmp_path)
+    control = policy.tokenizer.convert_tokens_to_ids(policy.vocabulary.control_tokens)
+    head = policy.model.get_output_embeddings()
+    head.bias = torch.nn.Parameter(torch.zeros(len(head.weight)))
+    with torch.no_grad():
+        head.bias[[i for i in control if i not in policy.stop_ids]] = 50.0
+    sampling = Sampling(num_generations=8, max_completion_length=8, temperature=1.5)
+    [answer] = HFEngine(policy).sample([TEXT_ONLY], sampling)
+    assert not isinstance(answer, Failure)
+    for completion in answer:
+        assert not {*completion.token_ids} & ({*control} - {*policy.stop_ids})
+    group = EncodedGroup(prompt=policy.encode(TEXT_ONLY), completions=tuple(c.token_ids for c in answer))
+    with torch.no_grad():
+        scored_BT = policy(policy.tree([group]), 1.5).logprobs_BT
+    for row, completion in enumerate(answer):
+        told_T = torch.tensor(completion.logprobs)
+        torch.testing.assert_close(scored_BT[row, : len(told_T)], told_T, atol=1e-5, rtol=1e-5)
+
+
+def test_every_id_is_read_ends_or_is_never_sampled(policy: TokenPolicy) -> None:
+    policy = padded(policy, 3)
+    for number in range(len(policy.model.get_output_embeddings().weight)):
+        dropped = policy.decode([number]) == ""
+        assert dropped == (number in policy.suppressed or number in policy.stop_ids)
+
+
+def test_a_tokenizer_larger_than_its_model_is_no_matter() -> None:
+    assert Vocabulary(tokenizer(), 2, placeholders=(), stop_ids=()).unsaid == [0, 1]
 
 
 def test_what_was_found_is_said(tmp_path: Path) -> None:

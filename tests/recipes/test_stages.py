@@ -131,7 +131,7 @@ def test_a_cold_start_is_done_once_and_is_a_model(run: RunFolder) -> None:
 
 
 def prompts(num: int) -> list[Prompt]:
-    return [Prompt(text=p.question, images=p.images, preference=p) for p in RIGHT[:num]]
+    return [Prompt.user(text=p.question, images=p.images, preference=p) for p in RIGHT[:num]]
 
 
 def arranged(

@@ -55,7 +55,7 @@ def test_it_is_taught_the_tokens_it_will_be_asked_with(policy: TokenPolicy) -> N
     for group in groups(policy):
         for ids in group.completions:
             instruction, _ = split(policy, ids)
-            asked = policy.encode(Prompt(text=instruction, images=(picture,)))
+            asked = policy.encode(Prompt.user(text=instruction, images=(picture,)))
             taught = [*group.prompt.input_ids_P.tolist(), *ids]
             assert taught[: asked.num_tokens] == asked.input_ids_P.tolist()
 

@@ -1,4 +1,5 @@
-from stablereward.report.catalogue import DISTRIBUTIONS, FIRST, GROUPS, quantity
+from stablereward.report.catalogue import FIRST, GROUPS
+from stablereward.report.spreads import DISTRIBUTIONS
 
 CURVES = [*FIRST, *(curve for curves in GROUPS.values() for curve in curves)]
 
@@ -17,9 +18,3 @@ def test_several_metrics_have_names_and_remarks_are_short():
         assert len(one.says) <= 60
         assert len(one.bad) <= 95
         assert not one.bad or one.bad.endswith(".")
-
-
-def test_quantities_by_name():
-    assert quantity("reward/follows_form").title == "Reward: follows form"
-    assert quantity("policy/entropy").unit == "nats"
-    assert quantity("made/up").title == "made/up"

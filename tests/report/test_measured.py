@@ -36,8 +36,10 @@ def test_figures_are_a_sentence_and_a_table(tmp_path: Path) -> None:
     run = read_run(drawn(tmp_path))
     assert not [notice for notice in run.notices if "learner" in notice]
     page = Reader(run_page(run))
-    assert "success: 0.875 (share of episodes)." in page.text
-    assert "0.8 to 0.93" in page.text and "200" in page.text and "mean of an episode" in page.text
+    assert "Success: 0.875. Share of episodes; 95 % interval 0.8–0.93; n = 200." in page.text.replace(
+        ".Share", ". Share"
+    )
+    assert "0.8–0.93" in page.text and "200" in page.text and "mean of an episode" in page.text
 
 
 def test_what_was_made_is_shown_as_a_picture(tmp_path: Path) -> None:
@@ -50,3 +52,31 @@ def test_figures_that_cannot_be_read_are_left_out_with_a_word(tmp_path: Path) ->
     (drawn(tmp_path) / "figures.json").write_text(json.dumps({"success": {"value": "high"}}))
     run = read_run(tmp_path)
     assert run.figures == {} and any(notice.startswith("figures.json") for notice in run.notices)
+
+
+def test_what_was_before_training_stands_beside_what_is_now(tmp_path: Path) -> None:
+    write(
+        drawn(tmp_path),
+        [
+            Figure(name="reward", value=3.5, about="mean"),
+            Figure(name="start_reward", value=2.25, about="mean, before training"),
+            Figure(name="rule", value=0.5, about="share"),
+            Figure(name="rule_start", value=0.75, about="the same before training"),
+        ],
+    )
+    page = Reader(run_page(read_run(tmp_path)))
+    assert "Reward: 3.5, 2.25 before training." in page.text
+    assert [one.get("data-label") for one in page.named("td") if "data-label" in one] == [
+        "value", "before training", "value", "before training"
+    ]  # fmt: skip
+    assert "start_reward" not in page.text and "% interval" not in page.text
+
+
+def test_a_policy_without_advantages_is_not_missed_its_distributions(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path)
+    run.open("seed: 0\n", resume=False)
+    run.log("rl", 1, {"reward/mean": 0.5}, seconds=0.1)
+    run.write_rollouts("rl", 1, [{"update": 1, "completions": []}])
+    assert not [notice for notice in read_run(tmp_path).notices if "distributions" in notice]
+    run.log("rl", 2, {"reward/mean": 0.5, "advantages/std": 1.0}, seconds=0.1)
+    assert [notice for notice in read_run(tmp_path).notices if "distributions" in notice]

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from stablereward.report.media import MAX_SHOWN, embed, pictures
+from stablereward.report.media import MAX_SHOWN, embed, pictures, response
+from stablereward.report.run import Picture
 
 from .reading import Reader
 
@@ -72,6 +73,15 @@ def test_only_images_inside_the_run_are_embedded(tmp_path: Path, name: str):
     read = Reader(pictures(run, [name.replace("{outside}", str(outside))]))
     assert not read.named("img")
     assert "no image" in read.text
+
+
+def test_a_response_shows_its_texts_and_pictures_in_order(tmp_path: Path):
+    Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
+    shown = response(tmp_path, ["See <b>", Picture(image="a.png"), Picture(image="a.png"), "end"])
+    read = Reader(shown)
+    assert len(read.named("img")) == 2 and len(read.named("div", "pictures")) == 1
+    assert read.text.index("See <b>") < read.text.index("end")
+    assert Reader(response(tmp_path, "a text")).text.strip() == "a text"
 
 
 def test_many_frames_are_counted_not_all_shown(tmp_path: Path):

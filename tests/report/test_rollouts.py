@@ -28,7 +28,9 @@ def test_advantages_grow_from_the_middle():
     assert [one["style"] for one in read.named("i", "plus")] == ["left:50%;width:25%"]
     assert [one["style"] for one in read.named("i", "minus")] == ["right:50%;width:50%"]
     assert "+1.00" in read.text and "−2.00" in read.text
-    assert "2 completions, mean reward 1" in read.text
+    assert "2 completions, mean reward 1" in read.text and "reward advantage" in read.text.replace(
+        "rewardadv", "reward adv"
+    )
 
 
 def test_a_group_without_spread_is_said_to_teach_nothing():
@@ -105,3 +107,40 @@ def test_the_end_of_the_text_is_shown_only_where_it_is_clipped():
     for index, shown in ((0, False), (1, True)):
         one = Written(text=tokens[0], tokens=tokens, clipped={"high": [index]})
         assert ("<eos>" in section(Group(update=1, completions=[one])).text) == shown
+
+
+def test_only_a_reward_for_the_form_asks_for_one():
+    plain = Written(text="a ball on the table", reward=2.0)
+    assert "not in the asked form" not in section(Group(update=1, completions=[plain])).text
+    judged = Written(text="the first", reward=0.0, parts={"format": 0.0})
+    assert "not in the asked form" in section(Group(update=1, completions=[judged])).text
+
+
+def test_equal_rewards_teach_where_advantages_differ():
+    differing = [Written(reward=0.0, advantage=0.3), Written(reward=0.0, advantage=-0.3)]
+    text = section(Group(update=1, completions=differing)).text
+    assert "all equal" in text and "nothing to learn" not in text
+
+
+def test_without_advantages_there_is_no_word_of_them():
+    assert "advantage" not in section(Group(update=1, completions=[Written(text="x", reward=1.0)])).text
+
+
+def test_pictures_stand_side_by_side_over_what_they_earned(tmp_path: Path):
+    Image.new("L", (16, 16)).save(tmp_path / "drawn.png")
+    Image.new("RGB", (384, 96)).save(tmp_path / "strip.png")
+    drawn = [
+        Written(images=[name], reward=reward, parts={"result": reward})
+        for name, reward in (("drawn.png", 0.0), ("strip.png", 1.0))
+    ]
+    group = Group(update=1, question="one disc", completions=drawn)
+    read = Reader(rollouts_section(Run(folder=tmp_path, groups=[group])) or "")
+    assert "2 pictures, mean reward 0.5" in read.text and not read.named("details")
+    assert [one["data-kinds"] for one in read.named("div", "made")] == ["wrong", "right"]
+    assert [one["width"] for one in read.named("img")] == ["16", "384"]
+
+
+def test_a_single_panel_has_no_browser():
+    one = Group(update=0, completions=[Written()])
+    assert "hidden" in section(one).named("div", "browse")[0]
+    assert "hidden" not in section(one, Group(update=1, completions=[Written()])).named("div", "browse")[0]

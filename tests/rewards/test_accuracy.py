@@ -7,7 +7,7 @@ from stablereward.types import Completion, Failure, Preference, Prompt, Reward
 
 def sample(text: str, ranks: tuple[int, ...] | None) -> Sample:
     preference = Preference(question="q", responses=("a", "b"), ranks=ranks)
-    prompt = Prompt(text="shown", preference=preference)
+    prompt = Prompt.user(text="shown", preference=preference)
     return Sample(prompt=prompt, completion=Completion(text=f"<think>t</think>{text}"))
 
 
@@ -22,7 +22,7 @@ def test_swapping_the_responses_swaps_the_reward() -> None:
     shown = sample("<answer>1</answer>", (0, 1))
     assert shown.prompt.preference is not None
     swapped = Sample(
-        prompt=Prompt(text="shown", preference=shown.prompt.preference.swapped()),
+        prompt=Prompt.user(text="shown", preference=shown.prompt.preference.swapped()),
         completion=shown.completion,
     )
     assert accuracy_reward(shown) == Reward(value=1.0)
@@ -42,7 +42,7 @@ def test_a_row_without_a_best_response_is_a_failure(ranks: tuple[int, ...] | Non
 
 
 def test_a_prompt_without_a_preference_is_a_failure() -> None:
-    unlabelled = Sample(prompt=Prompt(text="q"), completion=Completion(text="<answer>1</answer>"))
+    unlabelled = Sample(prompt=Prompt.user(text="q"), completion=Completion(text="<answer>1</answer>"))
     outcome = accuracy_reward(unlabelled)
     assert isinstance(outcome, Failure)
     assert outcome.reason == "no_label"

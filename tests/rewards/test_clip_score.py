@@ -12,7 +12,7 @@ from stablereward.policies.tiny_diffusion import word_tokenizer
 from stablereward.rewards.clip_score import MEAN, STD, ClipScore
 from stablereward.types import Prompt
 
-PROMPTS = [Prompt(text="one disc"), Prompt(text="two cross")]
+PROMPTS = [Prompt.user(text="one disc"), Prompt.user(text="two cross")]
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import pytest
 
 from stablereward.engines.scripted import Scripted
 from stablereward.rewards.accuracy import accuracy_reward
-from stablereward.rewards.compose import r1_reward, weighted_sum
+from stablereward.rewards.compose import r1_reward, transformed, weighted_sum
 from stablereward.rewards.consistency import (
     ReadReply,
     consistency_reward,
@@ -12,15 +12,15 @@ from stablereward.rewards.consistency import (
     released_values,
 )
 from stablereward.rewards.format import format_reward
-from stablereward.rewards.reward import RewardFunction, Sample, score
-from stablereward.types import Completion, Failure, Preference, Prompt, Reward
+from stablereward.rewards.reward import GroupReward, RewardFunction, Sample, each, score, score_groups
+from stablereward.types import Completion, Failure, Group, Preference, Prompt, Reward
 
 FAILURE = Failure(reason="down")
 
 
 def outcome(reward: RewardFunction, text: str = "", best: int = 0) -> Reward | Failure:
     preference = Preference(question="q", responses=("a", "b"), ranks=(best, 1 - best))
-    sample = Sample(prompt=Prompt(text="p", preference=preference), completion=Completion(text=text))
+    sample = Sample(prompt=Prompt.user(text="p", preference=preference), completion=Completion(text=text))
     return asyncio.run(score([sample], reward))[0]
 
 
@@ -86,3 +86,18 @@ def test_a_weighted_sum_by_hand() -> None:
 
 def test_a_failed_term_fails_the_sum() -> None:
     assert outcome(weighted_sum({"a": (1.0, constant(1)), "b": (0.0, lambda _: FAILURE)})) == FAILURE
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_a_function_of_rewards_leaves_failures_and_parts(later: bool) -> None:
+    def said(sample: Sample) -> Reward | Failure:
+        known = Reward(value=float(sample.completion.text or 0), parts={"own": 1.0})
+        return known if sample.completion.text else FAILURE
+
+    def at_once(asked: Group[Prompt, Completion]) -> list[Reward | Failure]:
+        return [said(Sample(prompt=asked.prompt, completion=t)) for t in asked.trajectories]
+
+    reward: GroupReward = each(said) if later else at_once
+    group = Group(prompt=Prompt.user(text="p"), trajectories=(Completion(text="3"), Completion(text="")))
+    [found] = asyncio.run(score_groups([group], transformed(reward, lambda value: value**2)))
+    assert found == (Reward(value=9.0, parts={"own": 1.0}), FAILURE)

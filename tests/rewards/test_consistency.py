@@ -24,7 +24,7 @@ ANALYSIS = "First line.\nSecond line.\nThird.\nFourth.\nResponse 1 is right."
 
 
 def sample(answer: str = "<answer>1</answer>") -> Sample:
-    prompt = Prompt(text="shown", preference=PREFERENCE)
+    prompt = Prompt.user(text="shown", preference=PREFERENCE)
     return Sample(prompt=prompt, completion=Completion(text=f"<think>{ANALYSIS}</think>{answer}"))
 
 
@@ -94,7 +94,7 @@ def test_without_a_verdict_the_referee_is_not_asked() -> None:
 
 
 def test_a_sample_without_a_preference_is_a_failure() -> None:
-    bare = Sample(prompt=Prompt(text="q"), completion=sample().completion)
+    bare = Sample(prompt=Prompt.user(text="q"), completion=sample().completion)
     failure = outcome(consistency_reward(Scripted(lambda _, k: "1")), bare)
     assert isinstance(failure, Failure)
     assert failure.reason == "no_preference"

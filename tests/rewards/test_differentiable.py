@@ -15,5 +15,5 @@ def test_the_numbers_are_those_of_the_pictures() -> None:
         assert [prompt.text for prompt in prompts] == ["a disc"] * 3 and not torch.is_grad_enabled()
         return pictures_BCHW.mean((1, 2, 3))
 
-    found = as_black_box(level)(Group(prompt=Prompt(text="a disc"), trajectories=paths))
+    found = as_black_box(level)(Group(prompt=Prompt.user(text="a disc"), trajectories=paths))
     assert found == [Reward(value=value) for value in pictures.mean((1, 2, 3)).tolist()]

@@ -15,5 +15,5 @@ from stablereward.types import Completion, Prompt, Reward
     ],
 )
 def test_only_the_strict_form_earns_it(text: str, value: float) -> None:
-    sample = Sample(prompt=Prompt(text="q"), completion=Completion(text=text))
+    sample = Sample(prompt=Prompt.user(text="q"), completion=Completion(text=text))
     assert format_reward(sample) == Reward(value=value)

@@ -15,7 +15,7 @@ from stablereward.types import Completion, Failure, Group, Prompt, Reward
 def group(*texts: str) -> Group[Prompt, Completion]:
     ids = [tuple(range(len(text))) for text in texts]
     written = (Completion(text=text, token_ids=own) for text, own in zip(texts, ids, strict=True))
-    return Group(prompt=Prompt(text="q"), trajectories=tuple(written))
+    return Group(prompt=Prompt.user(text="q"), trajectories=tuple(written))
 
 
 def rewarded(

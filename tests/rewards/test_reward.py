@@ -16,7 +16,7 @@ from tests.loopback import Request, loopback, says
 
 
 def samples(*texts: str) -> list[Sample]:
-    return [Sample(prompt=Prompt(text="q"), completion=Completion(text=text)) for text in texts]
+    return [Sample(prompt=Prompt.user(text="q"), completion=Completion(text=text)) for text in texts]
 
 
 def scored(reward: RewardFunction, *texts: str, max_concurrency: int = 32) -> list[Reward | Failure]:
@@ -141,7 +141,7 @@ def test_concurrent_samples_never_receive_each_others_value(monkeypatch: pytest.
             engine = OpenAIServer(base_url=server.base_url, model="m", max_concurrency=16)
 
             async def asked(sample: Sample) -> Reward | Failure:
-                [answer] = await engine.generate([Prompt(text=sample.completion.text)], Sampling())
+                [answer] = await engine.generate([Prompt.user(text=sample.completion.text)], Sampling())
                 return answer if isinstance(answer, Failure) else Reward(value=float(answer[0].text))
 
             return await score(samples(*map(str, range(60))), asked, max_concurrency=16)

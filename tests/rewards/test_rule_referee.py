@@ -67,7 +67,7 @@ def test_ten_megabytes_of_hostile_analysis_take_seconds(piece: str) -> None:
     analysis = "response 1 " + piece * (10_000_000 // len(piece))
     preference = Preference(question="q", responses=("a", "b"))
     sample = Sample(
-        prompt=Prompt(text="p", preference=preference),
+        prompt=Prompt.user(text="p", preference=preference),
         completion=Completion(text=f"<think>{analysis}</think><answer>1</answer>"),
     )
     started = time.process_time()
@@ -88,11 +88,11 @@ def test_ten_megabytes_of_hostile_analysis_take_seconds(piece: str) -> None:
 def test_the_referee_answers_like_any_other(analysis: str, answer: int, value: float) -> None:
     preference = Preference(question="<analysis>\nResponse 2 is better.", responses=("a", "b"))
     text = f"<think>{analysis}</think><answer>{answer}</answer>"
-    sample = Sample(prompt=Prompt(text="p", preference=preference), completion=Completion(text=text))
+    sample = Sample(prompt=Prompt.user(text="p", preference=preference), completion=Completion(text=text))
     assert asyncio.run(score([sample], consistency_reward(rule_referee()))) == [Reward(value=value)]
 
 
 def test_another_prompt_is_a_failure() -> None:
-    [answer] = asyncio.run(rule_referee().generate([Prompt(text="hello")], Sampling()))
+    [answer] = asyncio.run(rule_referee().generate([Prompt.user(text="hello")], Sampling()))
     assert isinstance(answer, Failure)
     assert answer.reason == "not_a_referee_prompt"

@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_response_of_a_prompt_gets_its_score(folder: Path) -> None:
     texts = ("Yes.", "No, it is not.", "long " * 100)
-    group = Group(prompt=Prompt(text="Is it?"), trajectories=tuple(Completion(text=t) for t in texts))
+    group = Group(prompt=Prompt.user(text="Is it?"), trajectories=tuple(Completion(text=t) for t in texts))
     rewards = scored_by(folder, device="cpu")(group)
     assert isinstance(rewards, list)
     asked = Preference(question="Is it?", responses=texts)

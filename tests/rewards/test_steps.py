@@ -9,7 +9,7 @@ from stablereward.rewards.reward import Sample
 from stablereward.rewards.steps import Steps, signed, step_reward
 from stablereward.types import Completion, Failure, Prompt, Reward
 
-PROMPT = Prompt(text="47+85")
+PROMPT = Prompt.user(text="47+85")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from stablereward.types import Completion, Failure, Prompt, Reward
 
 
 def samples(num: int) -> list[SampleOf[Prompt, Completion]]:
-    return [SampleOf(prompt=Prompt(text="q"), completion=Completion(text="x" * n)) for n in range(num)]
+    return [SampleOf(prompt=Prompt.user(text="q"), completion=Completion(text="x" * n)) for n in range(num)]
 
 
 class Model:

@@ -1,5 +1,7 @@
 """News go to stderr, whole and as they are; stdout stays for results."""
 
+import time
+
 import pytest
 from rich.console import Console
 
@@ -36,3 +38,14 @@ def test_a_bar_passes_an_error_on(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyError), bar("training", 3) as progress:
         progress(1, "")
         raise KeyError
+
+
+def test_a_pipe_gets_a_line_now_and_then_without_a_carriage_return(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stablereward.runs.progress.SECONDS_A_LINE", 0.05)
+    with bar("training", 3) as progress:
+        progress(2, "loss 0.500")
+        time.sleep(0.3)  # one long step
+    told = capsys.readouterr().err
+    assert "  training: 2 of 3, loss 0.500\n" in told and "\r" not in told

@@ -130,7 +130,7 @@ def asking(address: str) -> RewardFunction:
     referee = OpenAIServer(base_url=address, model="referee", retries=0)
 
     async def reward(sample: Sample) -> Reward | Failure:
-        [answer] = await referee.generate([Prompt(text=sample.completion.text)], Sampling())
+        [answer] = await referee.generate([Prompt.user(text=sample.completion.text)], Sampling())
         return answer if isinstance(answer, Failure) else Reward(value=float(answer[0].text))
 
     return reward
@@ -285,7 +285,7 @@ def test_a_failed_reward_stays_isolated(policy: TokenPolicy, prompts: list[Promp
 
 def test_a_prompt_that_cannot_be_read_stays_isolated(policy: TokenPolicy, prompts: list[Prompt]) -> None:
     whole = collected(policy, in_batches(policy), waiting, prompts)
-    bad = replace(whole.groups[2].prompt, text="a b c d " * 600)
+    bad = Prompt.user("a b c d " * 600, whole.groups[2].prompt.images, whole.groups[2].prompt.preference)
     mixed = [bad if prompt is whole.groups[2].prompt else prompt for prompt in prompts]
     found = collected(policy, in_batches(policy), waiting, mixed)
     assert [type(r) for r in found.groups[2].rewards] == [Failure] * 3

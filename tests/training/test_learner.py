@@ -24,7 +24,7 @@ from stablereward.types import Prompt
 from tests.policies.families import make
 
 NUM_UPDATES = 6
-SHOWN = [(Prompt(text=f"What is {n}?"), f"It is {n + 1}.") for n in range(4)]
+SHOWN = [(Prompt.user(text=f"What is {n}?"), f"It is {n + 1}.") for n in range(4)]
 CONFIG = SFTConfig(epochs=3, batch_size=2)
 OPTIM = OptimConfig(learning_rate=1e-2, warmup=0.4)
 

@@ -11,7 +11,7 @@ RIGHT = (1, 0, 1, 1, 0)
 
 def group(*values: float | None) -> Group[Prompt, Completion]:
     return Group(
-        prompt=Prompt(text="q"),
+        prompt=Prompt.user("q"),
         trajectories=tuple(Completion(text=str(n)) for n in range(len(values))),
         rewards=tuple(
             Failure(reason="x") if value is None else Reward(value=value, parts={"right": float(right)})

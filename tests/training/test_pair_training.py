@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from stablereward.errors import DataError
@@ -24,7 +25,7 @@ from stablereward.training.pairwise import (
     pair_loss,
     ranking_loss,
 )
-from stablereward.types import Failure, Group, Preference, Reward
+from stablereward.types import Failure, Group, Preference, Reward, pictured
 from tests.policies.families import ALL, ONE_IMAGE, make
 
 WHOLE = 10**6
@@ -137,6 +138,36 @@ def test_law_a_split_batch_has_the_whole_ones_gradient_on_every_family(family: s
     assert split == pytest.approx(whole, abs=1e-6)
     for one, other in zip(wholes, splits, strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "qwen3_vl", "llava"])
+def test_pictures_that_are_preferred_come_to_score_higher(family: str, tmp_path: Path) -> None:
+    """Red beats blue, whatever the size; told on pairs that were not trained on."""
+    make(family, tmp_path)
+    model = ScalarModel.start(tmp_path, device="cpu")
+    pairs = [
+        Preference(
+            question="Draw something red.",
+            responses=tuple(
+                pictured(Image.new("RGB", (28 * n, 28 * m), colour)) for colour in ("blue", "red")
+            ),
+            ranks=(1, 0),
+        )
+        for n, m in ((2, 2), (2, 3), (3, 2), (3, 3), (4, 2))
+    ]
+    config = RewardConfig(epochs=12.0, batch_size=4, optim=OptimConfig(learning_rate=3e-3))
+    shown = [dialogue(pair) for pair in pairs[:4]]
+    for _ in fit(
+        model.parameters(),
+        pair_batches(shown, model.encoded, model.costs, config, seed=0),
+        lambda share: pair_loss(model.measure, share),
+        optimizer=adamw(model.parameters(), config.optim),
+        learning_rate=lambda _: config.optim.learning_rate,
+    ):
+        pass
+    [(blue, red), (first, second)] = model.scores([pairs[4], pairs[4].swapped()])
+    assert isinstance(red, float) and isinstance(blue, float) and red > blue
+    assert (first, second) == pytest.approx((red, blue), abs=1e-5)
 
 
 def test_what_is_preferred_comes_to_score_higher(tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def test_repetition_by_hand(ids: tuple[int, ...], share: float) -> None:
 
 def collected() -> Collected:
     rollouts = Group(
-        prompt=Prompt(text="…"),
+        prompt=Prompt.user(text="…"),
         trajectories=(
             Completion(text="a", token_ids=(7, 7, 7, 7, 7)),
             Completion(text="b", token_ids=(1, 2)),
@@ -65,7 +65,7 @@ def collected() -> Collected:
         rewards=(Reward(value=1.5, parts={"format": 1.0}), Reward(value=0.5)),
     )
     failed = Group(
-        prompt=Prompt(text="…"),
+        prompt=Prompt.user(text="…"),
         trajectories=(Completion(text="c", token_ids=(3,)),),
         rewards=(Failure(reason="referee_failed", detail="down"),),
     )

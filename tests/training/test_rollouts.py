@@ -40,11 +40,11 @@ def collected() -> Collected:
     preference = Preference(question="Which?", responses=("red", "blue"), ranks=(1, 0))
     image = Image.new("RGB", (1024, 512), "red")
     rollouts = Group(
-        prompt=Prompt(text="…", images=(image,), preference=preference),
+        prompt=Prompt.user(text="…", images=(image,), preference=preference),
         trajectories=(Completion(text="2", token_ids=(7, 2)), Completion(text="?", token_ids=(9,))),
         rewards=(Reward(value=1.5, parts={"result": 1.0}), Failure(reason="referee", detail="down")),
     )
-    lost = Group(prompt=Prompt(text="x"), trajectories=(), rewards=(Failure(reason="bad_prompt"),))
+    lost = Group(prompt=Prompt.user(text="x"), trajectories=(), rewards=(Failure(reason="bad_prompt"),))
     return Collected(groups=(rollouts, lost), advantages=((0.5, None), ()), metrics={})
 
 

@@ -11,7 +11,7 @@ from stablereward.types import Completion, Failure, Group, Prompt, Reward
 def kept(num_samples: int, length: int) -> Group[Prompt, Completion]:
     written = Completion(text="x", token_ids=(1,) * length, logprobs=(-0.5,) * length)
     return Group(
-        prompt=Prompt(text="q"),
+        prompt=Prompt.user(text="q"),
         trajectories=(written,) * num_samples,
         rewards=tuple(Reward(value=float(n)) for n in range(num_samples)),
     )
@@ -33,7 +33,7 @@ def test_steps_are_there_where_every_reward_has_them() -> None:
     short = Completion(text="x", token_ids=(1,), logprobs=(-0.5,))
     long = Completion(text="y", token_ids=(1, 2), logprobs=(-0.5, -0.5))
     rewards = (Reward(value=3.0, steps=(3.0,)), Reward(value=1.0, steps=(None, -1.0)))
-    group = Group(prompt=Prompt(text="q"), trajectories=(short, long), rewards=rewards)
+    group = Group(prompt=Prompt.user(text="q"), trajectories=(short, long), rewards=rewards)
     steps_BT = Batch([group]).steps_BT
     assert steps_BT is not None and steps_BT.isnan().tolist() == [[False, True], [True, False]]
     assert (steps_BT[0, 0], steps_BT[1, 1]) == (3.0, -1.0)
@@ -57,7 +57,7 @@ def test_parts_cover_everything_once_and_keep_their_number() -> None:
 def test_means_return_to_their_samples() -> None:
     def rollouts(*rewards: Reward | Failure) -> Group[Prompt, Completion]:
         completion = Completion(text="x", token_ids=(1,), logprobs=(-0.5,), finished=True)
-        return Group(prompt=Prompt(text="q"), trajectories=(completion,) * len(rewards), rewards=rewards)
+        return Group(prompt=Prompt.user(text="q"), trajectories=(completion,) * len(rewards), rewards=rewards)
 
     good, bad = Reward(value=1.0), Failure(reason="x", detail="y")
     mask_BT = torch.tensor([[True, False], [True, True]])

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from stablereward.training.select import best, some, top_share
+from stablereward.training.select import any_of_each, best, best_of_each, some, top_share
 from stablereward.types import Completion, Failure, Group, Reward
 
 FAILED = Failure(reason="dead")
@@ -57,3 +57,11 @@ def test_only_the_order_matters(increasing) -> None:  # type: ignore[no-untyped-
     changed = [group(str(n), *map(increasing, own)) for n, own in enumerate(values)]
     assert [texts(best(g, 2)) for g in plain] == [texts(best(g, 2)) for g in changed]
     assert [texts(g) for g in top_share(plain, 0.3)] == [texts(g) for g in top_share(changed, 0.3)]
+
+
+def test_of_every_group_that_has_a_reward_one_is_taken() -> None:
+    pool = [group("a", 1.0, 5.0), group("b", None, None), group("c", 2.0, None)]
+    assert [texts(g) for g in best_of_each(pool)] == [["a1"], ["c0"]]
+    taken = {tuple(t for g in any_of_each(pool, seed) for t in texts(g)) for seed in range(20)}
+    assert taken == {("a0", "c0"), ("a1", "c0")}
+    assert any_of_each(pool, 3) == any_of_each(pool, 3)

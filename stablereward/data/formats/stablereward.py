@@ -1,11 +1,15 @@
-"""This package's own rows: question, N responses, ranks or best, images, id, category, extra."""
+"""This package's own rows: question, N responses, ranks or best, images, id, category, extra.
+
+A response is a text, a picture `{"image": "a.png"}`, a clip `{"frames": ["1.png", "2.png"]}` or the folder
+of its frames, or a list of such pieces in order.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from stablereward.data.formats.fields import Row, as_text, label, media, spoken, text
+from stablereward.data.formats.fields import Row, as_text, label, media, sources, spoken, text
 from stablereward.errors import DataError
-from stablereward.types import Preference
+from stablereward.types import Part, Preference, Response, pictured
 
 
 def matches(row: Row) -> bool:
@@ -16,7 +20,9 @@ def read(row: Row, where: str, folder: Path) -> Preference:
     """`ranks`: one per response, 0 the best, equal ranks tie; or `best`: an index from 0; or neither."""
     responses = row.get("responses")
     if not isinstance(responses, list) or len(responses) < 2:
-        raise DataError(f"{where}: field 'responses' is not a list of two or more texts; write it as one")
+        raise DataError(
+            f"{where}: field 'responses' is not a list of two or more texts or pictures; write it as one"
+        )
     names = [f"responses[{i}]" for i in range(len(responses))]
     extra = row.get("extra") or {}
     if not isinstance(extra, Mapping):
@@ -24,8 +30,7 @@ def read(row: Row, where: str, folder: Path) -> Preference:
     return Preference(
         question=text(row, "question", where),
         responses=tuple(
-            spoken(as_text(value, name, where), name, where)
-            for name, value in zip(names, responses, strict=True)
+            _response(value, name, where, folder) for name, value in zip(names, responses, strict=True)
         ),
         ranks=_ranks(row, len(responses), where),
         images=media(row, where, folder),
@@ -33,6 +38,32 @@ def read(row: Row, where: str, folder: Path) -> Preference:
         category=label(row, where, "category"),
         extra={str(name): as_text(value, f"extra.{name}", where) for name, value in extra.items()},
     )
+
+
+def _response(value: object, name: str, where: str, folder: Path) -> Response:
+    if not isinstance(value, Mapping | list):
+        return spoken(as_text(value, name, where), name, where)
+    parts = [
+        p for one in (value if isinstance(value, list) else [value]) for p in _parts(one, name, where, folder)
+    ]
+    if not any(not isinstance(part, str) or part.strip() for part in parts):
+        raise DataError(f"{where}: field {name!r} is an empty response; fill it in or remove the row")
+    return pictured(*parts)
+
+
+def _parts(value: object, name: str, where: str, folder: Path) -> tuple[Part, ...]:
+    if isinstance(value, str):
+        return (as_text(value, name, where),)
+    given = value.keys() & {"image", "frames"} if isinstance(value, Mapping) else set()
+    if not isinstance(value, Mapping) or len(given) != 1:
+        raise DataError(
+            f"{where}: field {name!r} holds what is neither text nor picture; write a text, "
+            '{"image": PATH} or {"frames": [PATH, …]}'
+        )
+    found = sources(value[given.pop()], f"{where}: field {name!r}", folder)
+    if not found:
+        raise DataError(f"{where}: field {name!r} names no picture; give the path of one")
+    return found
 
 
 def _ranks(row: Row, num_responses: int, where: str) -> tuple[int, ...] | None:

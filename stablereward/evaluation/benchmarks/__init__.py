@@ -14,8 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Generic, Protocol, TypeVar
 
+from stablereward.data.responses import response_keys
 from stablereward.errors import ConfigError, DataError, did_you_mean
-from stablereward.evaluation.media import UNBALANCED
 from stablereward.evaluation.records import Judged, is_own
 from stablereward.evaluation.rules import stablereward
 from stablereward.evaluation.tables import Figure, Table
@@ -72,7 +72,6 @@ class Benchmark(Generic[R]):
     `load`      its pairs; None where there is nothing that a judge could get right or wrong
     `read`      a file of judgements, with the benchmark's own where it has no labels → records, notes
     `releases`  content hashes (`fingerprint`) of the releases known, with their names
-    `pictures`  whether the responses are pictures, which keep their places when the order is changed
     `ids_repeat`  whether items may share an id
     """
 
@@ -83,13 +82,7 @@ class Benchmark(Generic[R]):
     read: Callable[[Path, Path | None], tuple[list[R], tuple[str, ...]]]
     load: Loader | None = None
     releases: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    pictures: bool = False
     ids_repeat: bool = False
-
-    @property
-    def cautions(self) -> tuple[str, ...]:
-        """What bears on every judge that is measured here by this package, whatever its data."""
-        return (UNBALANCED,) if self.pictures else ()
 
     def score(
         self, path: Path, *, rule: str | None = None, map: str | None = None, data: Path | None = None
@@ -106,9 +99,7 @@ class Benchmark(Generic[R]):
             map_name, used_map = self._fitting(stored)
         if not stored:
             raise DataError(f"{path}: holds no judgements")
-        if is_own(path):
-            notes += self.cautions
-        elif not self.ids_repeat:
+        if not is_own(path) and not self.ids_repeat:
             notes += _repeated(stored)
         records = [replace(r, category=used_map.category(r.id, r.category)) for r in stored]
         return Table(
@@ -162,14 +153,6 @@ def find(name: str) -> AnyBenchmark:
     return benchmark
 
 
-def cautions(name: str) -> tuple[str, ...]:
-    """The benchmark's `cautions`; none for a name that is no benchmark's, such as the toy world's."""
-    try:
-        return find(name).cautions
-    except ConfigError:
-        return ()
-
-
 def named(kind: str, name: str | None, choices: Mapping[str, N], benchmark: str) -> tuple[str, N]:
     """The choice of that name, or the first. Raises `ConfigError` with the nearest name."""
     name = next(iter(choices)) if name is None else name
@@ -209,7 +192,8 @@ def _sizes(records: Sequence[Row | Judged]) -> Counter[str]:
 def fingerprint(preferences: Iterable[Preference]) -> str:
     """A hash of questions, responses and ranks that does not depend on the order of rows or responses."""
     rows = sorted(
-        json.dumps([p.question, sorted(zip(p.ranks or (), p.responses, strict=False))]) for p in preferences
+        json.dumps([p.question, sorted(zip(p.ranks or (), response_keys(p), strict=False))])
+        for p in preferences
     )
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
 

@@ -12,10 +12,10 @@ from pydantic import BaseModel
 
 from stablereward.evaluation.benchmarks import Benchmark, CategoryMap, Rule
 from stablereward.evaluation.files import fields, read_rows, unknown_form
-from stablereward.evaluation.media import Gallery
+from stablereward.evaluation.media import Pictures
 from stablereward.evaluation.records import Judged, is_own, judged_rows
 from stablereward.evaluation.tables import Figure, mean, share
-from stablereward.types import Preference
+from stablereward.types import Preference, pictured
 
 TASKS = {"image_generation": 1735, "image_edition": 919, "video_generation": 1069}
 CLASSES = {"leftvote": "A>B", "rightvote": "B>A", "tievote": "A=B=Good", "bothbad_vote": "A=B=Bad"}
@@ -41,16 +41,15 @@ class _Judged(BaseModel):
 def load(path: Path, *, images_root: Path | None = None, require_images: bool = True) -> Iterator[Preference]:
     """The video votes, `{id, prompt, video_left, video_right, vote_type}`.
 
-    Frames are found as by `Gallery.video`; votes for neither side have equal ranks.
+    Frames are found as by `Pictures.video`; votes for neither side have equal ranks.
     """
     for number, row in enumerate(read_rows(path, _VideoVote), 1):
-        gallery = Gallery(images_root or path.parent, f"{path}: row {number}", require_images=require_images)
+        found = Pictures(images_root or path.parent, f"{path}: row {number}", require_images=require_images)
         vote = row.vote_type
         yield Preference(
             question=f"Which video fits this description better and looks better?\n\n{row.prompt}",
-            responses=(gallery.video(row.video_left), gallery.video(row.video_right)),
+            responses=(pictured(*found.video(row.video_left)), pictured(*found.video(row.video_right))),
             ranks=(0, 1) if vote == "leftvote" else (1, 0) if vote == "rightvote" else (0, 0),
-            images=gallery.images,
             id=str(row.id),
             category="video_generation",
         )
@@ -158,5 +157,4 @@ BENCHMARK = Benchmark[Judged](
     maps={"official": CategoryMap(about="the task, from the folders of the path", sizes=TASKS)},
     read=read,
     load=load,
-    pictures=True,
 )

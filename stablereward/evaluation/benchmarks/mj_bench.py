@@ -10,10 +10,10 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, Field, FiniteFloa
 from stablereward.errors import DataError
 from stablereward.evaluation.benchmarks import Benchmark, CategoryMap, Rule
 from stablereward.evaluation.files import fields, read_rows, unknown_form
-from stablereward.evaluation.media import Gallery
+from stablereward.evaluation.media import Pictures
 from stablereward.evaluation.records import Judged, is_own, judged_rows
 from stablereward.evaluation.tables import Figure, share
-from stablereward.types import Preference
+from stablereward.types import Preference, pictured
 
 TIE = "tie"
 THRESHOLDS = ("0.00", "0.01", "0.02", "0.03", "0.05", "0.08", "0.10", "0.13")
@@ -49,12 +49,11 @@ class _Judged(BaseModel):
 def load(path: Path, *, images_root: Path | None = None, require_images: bool = True) -> Iterator[Preference]:
     """The authors' `{id, caption, image0, image1, label}`; pairs labelled as ties have equal ranks."""
     for number, row in enumerate(read_rows(path, _Pair), 1):
-        gallery = Gallery(images_root or path.parent, f"{path}: row {number}", require_images=require_images)
+        found = Pictures(images_root or path.parent, f"{path}: row {number}", require_images=require_images)
         yield Preference(
             question=f"Which image fits this caption better?\n\n{row.caption}",
-            responses=(gallery.image(row.image0), gallery.image(row.image1)),
+            responses=(pictured(*found.image(row.image0)), pictured(*found.image(row.image1))),
             ranks={"0": (0, 1), "1": (1, 0), TIE: (0, 0)}[row.label],
-            images=gallery.images,
             id=str(row.id),
         )
 
@@ -134,5 +133,4 @@ BENCHMARK = Benchmark[Judged](
     maps={"official": CategoryMap(about="none: a file holds one kind of pairs")},
     read=read,
     load=load,
-    pictures=True,
 )

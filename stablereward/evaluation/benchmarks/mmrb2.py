@@ -9,7 +9,7 @@ from pydantic import AliasChoices, BaseModel, Field
 from stablereward.errors import DataError
 from stablereward.evaluation.benchmarks import STABLEREWARD, Benchmark, CategoryMap, Rule
 from stablereward.evaluation.files import read_document
-from stablereward.evaluation.media import Gallery
+from stablereward.evaluation.media import Pictures
 from stablereward.evaluation.records import TIE, UNREAD, is_own, is_tie, own_rows, pair
 from stablereward.evaluation.rules import by_category
 from stablereward.evaluation.tables import Figure
@@ -76,14 +76,13 @@ def load(path: Path, *, images_root: Path | None = None, require_images: bool = 
             raise DataError(
                 f"{where}: has no prompt; build the whole file with the authors' build_from_hf.py"
             )
-        gallery = Gallery(images_root or path.parent, where, require_images=require_images)
-        question = gallery.content(row.prompt_content)
-        responses = tuple(gallery.content(r.response_content) for r in (row.response_a, row.response_b))
+        found = Pictures(images_root or path.parent, where, require_images=require_images)
+        question, images = found.named(row.prompt_content)
         yield Preference(
             question=question,
-            responses=responses,
+            responses=tuple(found.response(r.response_content) for r in (row.response_a, row.response_b)),
             ranks=(0, 1) if row.chosen == "A" else (1, 0),
-            images=gallery.images,
+            images=images,
             id=row.id,
             category=row.prompt_source,
         )
@@ -158,5 +157,4 @@ BENCHMARK = Benchmark[Row](
     },
     read=read,
     load=load,
-    pictures=True,
 )

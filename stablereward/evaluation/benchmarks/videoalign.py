@@ -12,10 +12,10 @@ from pydantic import BaseModel, Field, FiniteFloat, model_validator
 from stablereward.errors import DataError
 from stablereward.evaluation.benchmarks import Benchmark, CategoryMap, Rule
 from stablereward.evaluation.files import fields, read_rows, unknown_form
-from stablereward.evaluation.media import Gallery
+from stablereward.evaluation.media import Pictures
 from stablereward.evaluation.records import Judged, is_own, judged_rows
 from stablereward.evaluation.tables import Figure, share
-from stablereward.types import Preference
+from stablereward.types import Preference, pictured
 
 SAME = "same"
 ASPECTS = {
@@ -54,14 +54,13 @@ class _Pair(BaseModel):
 def load(path: Path, *, images_root: Path | None = None, require_images: bool = True) -> Iterator[Preference]:
     """A preference per pair and aspect; frames in folders named as the videos. "same" has equal ranks."""
     for number, row in enumerate(read_rows(path, _Pair), 1):
-        gallery = Gallery(images_root or path.parent, f"{path}: row {number}", require_images=require_images)
-        responses = (gallery.video(row.path_A), gallery.video(row.path_B))
+        found = Pictures(images_root or path.parent, f"{path}: row {number}", require_images=require_images)
+        responses = (pictured(*found.video(row.path_A)), pictured(*found.video(row.path_B)))
         for name, aspect in row.aspects.items():
             yield Preference(
                 question=f"{ASPECTS[name]}\n\n{row.prompt}",
                 responses=responses,
                 ranks={"A": (0, 1), "B": (1, 0), SAME: (0, 0)}[aspect.label],
-                images=gallery.images,
                 id=str(number),
                 category=name,
             )
@@ -148,5 +147,4 @@ BENCHMARK = Benchmark[Judged](
     maps={"official": CategoryMap(about="the aspect that was asked for")},
     read=read,
     load=load,
-    pictures=True,
 )

@@ -19,6 +19,7 @@ from stablereward.training.checkpoint import write_folder
 from stablereward.training.learner import Learner, train
 from stablereward.training.optim import OptimConfig
 from stablereward.training.replay import Replay, Step
+from stablereward.worlds import environments
 from stablereward.worlds.push import demonstrator
 
 PUSH = "push"
@@ -46,6 +47,20 @@ class Task:
 
     def __post_init__(self) -> None:
         require_ranges(self)
+
+
+def push() -> Task:
+    """The world of push, as it is played in seconds."""
+    return Task(
+        environment=environments.PUSH,
+        demonstrations=PUSH,
+        num_shown=100,
+        num_envs=16,
+        measured=256,
+        measured_often=64,
+        measure_every=100,
+        render=True,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

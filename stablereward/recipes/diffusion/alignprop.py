@@ -23,7 +23,7 @@ from functools import partial
 from typing import Literal
 
 from stablereward.config import dump
-from stablereward.lab.experiment import Arm, Claim, Experiment, difference, level, ratio
+from stablereward.lab.experiment import Claim, Experiment, arm, gain, growth, level, more, ratio
 from stablereward.policies.diffusion import DiffusionPolicy, Path, denoising
 from stablereward.policies.policy import Drawn
 from stablereward.ranges import Count, Number, Positive, require_ranges
@@ -114,11 +114,11 @@ EXPERIMENT = Experiment(
     says="HPSv2 0.28 after 48 minutes, where DDPO takes 23 hours; through all steps the generator collapses "
     "within two epochs, through a random last part it does not.",
     arms={
-        "alignprop": Arm(about="bright quadrant, gradient through a random last part"),
-        "ddpo": Arm(about="the same by policy gradient", changes=tuple(f"ddpo.rl.{one}" for one in _DDPO)),
-        "cls-full": Arm(about="classifier, gradient through all steps", changes=(*_CLS, "window=full")),
-        "cls-uniform": Arm(about="classifier, through a random last part", changes=_CLS),
-        "cls-last": Arm(about="classifier, through the last step: DRaFT-1", changes=(*_CLS, "window=last")),
+        "alignprop": arm("bright quadrant, gradient through a random last part"),
+        "ddpo": arm("the same by policy gradient", *(f"ddpo.rl.{one}" for one in _DDPO)),
+        "cls-full": arm("classifier, gradient through all steps", *_CLS, "window=full"),
+        "cls-uniform": arm("classifier, through a random last part", *_CLS),
+        "cls-last": arm("classifier, through the last step: DRaFT-1", *_CLS, "window=last"),
     },
     figures={
         "reward": "the proxy after: level of the quadrant, or log-probability of the class",
@@ -127,24 +127,22 @@ EXPERIMENT = Experiment(
         "rule_matched": "the oracle when the classifier's proxy first reached -0.6",
     },
     claims=(
-        Claim(says="AlignProp makes the named quadrant brighter", measure=level("gain", "alignprop"),
-              above=0.1, control="the generator before", positive=True),
-        Claim(says="Its gain is more than ten times DDPO's from as many reward calls",
-              measure=ratio("gain", "alignprop", "ddpo"), above=10.0, unit="times",
-              control="DDPO with the same adapters, rate, pictures and updates"),
-        Claim(says="DDPO's replayed log-probabilities are the sampled ones to the last bit",
-              measure=level("engine_gap", "ddpo"), below=1e-12, control="any other sum in sampler or score"),
-        Claim(says="Through all steps the classifier is satisfied", measure=level("gain", "cls-full"),
-              above=0.3, control="the generator before", positive=True),
-        Claim(says="Through all steps drawings stop being what the words ask for",
-              measure=lambda arms: arms["cls-full"]["rule"] - arms["cls-full"]["rule_start"], below=-0.3,
-              control="the oracle, never trained on"),
-        Claim(says="Through all steps the pictures of a prompt become alike",
-              measure=lambda arms: arms["cls-full"]["diversity"] / arms["cls-full"]["diversity_start"],
-              below=0.5, control="diversity before", unit="of the diversity before"),
-        Claim(says="At the same proxy a random last part keeps more of the rule than all steps",
-              measure=difference("rule_matched", "cls-uniform", "cls-full"), above=0.0,
-              control="both at proxy -0.6, same pictures measured"),
+        Claim("AlignProp makes the named quadrant brighter", level("gain", "alignprop"),
+              "the generator before", above=0.1, positive=True),
+        Claim("Its gain is more than ten times DDPO's from as many reward calls",
+              ratio("gain", "alignprop", "ddpo"), "DDPO with the same adapters, rate, pictures and updates",
+              above=10.0, unit="times"),
+        Claim("DDPO's replayed log-probabilities are the sampled ones to the last bit",
+              level("engine_gap", "ddpo"), "any other sum in sampler or score", below=1e-12),
+        Claim("Through all steps the classifier is satisfied", level("gain", "cls-full"),
+              "the generator before", above=0.3, positive=True),
+        Claim("Through all steps drawings stop being what the words ask for",
+              gain("rule", "cls-full", "rule_start"), "the oracle, never trained on", below=-0.3),
+        Claim("Through all steps the pictures of a prompt become alike",
+              growth("diversity", "cls-full", "diversity_start"), "diversity before", below=0.5,
+              unit="of the diversity before"),
+        more("At the same proxy a random last part keeps more of the rule than all steps", "rule_matched",
+             "cls-uniform", "cls-full", control="both at proxy -0.6, same pictures measured"),
     ),
     watched=(("rl", "evaluation/reward"), ("rl", "evaluation/rule"), ("rl", "evaluation/diversity")),
 )  # fmt: skip

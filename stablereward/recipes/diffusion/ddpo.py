@@ -25,15 +25,16 @@ from stablereward.recipes.diffusion.pictures import Task
 from stablereward.recipes.stages import Hardware, require_whole_batches
 from stablereward.rewards.differentiable import DifferentiableReward, as_black_box
 from stablereward.runs.folder import RunFolder
+from stablereward.training import optim
 from stablereward.training.collect import Collector
 from stablereward.training.learner import Learner
-from stablereward.training.optim import OptimConfig
+from stablereward.training.optim import constant
 from stablereward.training.policy_gradient import RLConfig
 from stablereward.training.protection import Protection
 from stablereward.training.reinforce import reinforcement
 from stablereward.types import Prompt
 
-ADAM = OptimConfig(learning_rate=3e-4, schedule="constant", warmup=0.0, betas=(0.9, 0.999), weight_decay=1e-4)
+ADAM = constant(3e-4, betas=optim.ADAM, decay=1e-4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

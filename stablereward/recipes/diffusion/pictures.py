@@ -134,14 +134,14 @@ def tiny() -> Task:
 def prompts_of(name: str) -> list[Prompt]:
     """ "animals", all of the world of "shapes", or a text file's lines. Raises ConfigError, DataError."""
     if name == "animals":
-        return [Prompt(text=animal) for animal in ANIMALS.split()]
+        return [Prompt.user(text=animal) for animal in ANIMALS.split()]
     if name == SHAPES:
         return drawings.prompts()
     try:
         lines = Path(name).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         raise ConfigError(f"prompts is {name!r}; give animals, {SHAPES} or a text file of prompts") from None
-    found = [Prompt(text=line.strip()) for line in lines if line.strip()]
+    found = [Prompt.user(text=line.strip()) for line in lines if line.strip()]
     if not found:
         raise DataError(f"{name}: no prompt in it; write one a line")
     return found

@@ -46,7 +46,7 @@ from stablereward.training.learner import Learner
 from stablereward.training.mining import any_pairs, widest
 from stablereward.training.optim import OptimConfig
 from stablereward.training.planning import Drawing, Update, Work
-from stablereward.types import Failure, Group, Preference, Prompt, Reward
+from stablereward.types import Failure, Group, Preference, Prompt, Reward, parts_of
 from stablereward.worlds.sums.checker import solved
 from stablereward.worlds.sums.choices import choices
 from stablereward.worlds.sums.problems import problems, terms
@@ -191,10 +191,11 @@ def selected(judge: Likelihood, preferences: Sequence[Preference]) -> float:
 
 def with_answers_exchanged(preference: Preference, span: Span, rng: random.Random) -> Preference:
     """The same reasonings, each with the answer of a response drawn at random: the control of confidence."""
-    places = [span(text) or (len(text), len(text)) for text in preference.responses]
-    answers = [text[slice(*place)] for text, place in zip(preference.responses, places, strict=True)]
+    texts = ["".join(part for part in parts_of(r) if isinstance(part, str)) for r in preference.responses]
+    places = [span(text) or (len(text), len(text)) for text in texts]
+    answers = [text[slice(*place)] for text, place in zip(texts, places, strict=True)]
     rng.shuffle(answers)
-    told = zip(preference.responses, places, answers, strict=True)
+    told = zip(texts, places, answers, strict=True)
     return replace(preference, responses=tuple(t[:a] + answer + t[b:] for t, (a, b), answer in told))
 
 

@@ -102,7 +102,7 @@ class Config:
 def asked(question: str, schema: str, query: str) -> Prompt:
     """What the judge is asked of a candidate, in the released words."""
     told = "\n".join((question, schema, question)) if schema else question
-    return Prompt(text=f"Question: {told}\nSQL: {query}\nIs the SQL correct?")
+    return Prompt.user(f"Question: {told}\nSQL: {query}\nIs the SQL correct?")
 
 
 def tasks(config: Config, *, held_out: bool = False) -> list[Task]:
@@ -206,7 +206,7 @@ def measured(policy: TokenPolicy, held_out: Sequence[Tried]) -> list[Figure]:
     """The share of questions for which each way of choosing takes a right candidate, among the first N."""
     shown = {(t.task.question, c): asked(t.task.question, t.task.schema, c)
              for t in held_out for c in t.task.candidates}  # fmt: skip
-    shares = YesNo(policy=policy, prompt=lambda one, text: asked(one.question, "", text)).shares(
+    shares = YesNo(policy=policy, prompt=lambda one, text: asked(one.question, "", str(text))).shares(
         list(shown.values())
     )
     scores = dict(zip(shown, shares, strict=True))

@@ -159,7 +159,10 @@ def text_pairs(policy: Any, config: Config) -> list[AnyGroup]:
     for preference, scores in zip(preferences, scorer.scores(preferences), strict=True):
         prompt = shown(preference)
         encoded = policy.encode(prompt)
-        done = [Completion(text=t, token_ids=policy.completion(encoded, t)) for t in preference.responses]
+        texts = [one for one in preference.responses if isinstance(one, str)]
+        if len(texts) < len(preference.responses):
+            raise DataError(f"{preference.name}: a response with a picture cannot be learnt; leave it out")
+        done = [Completion(text=t, token_ids=policy.completion(encoded, t)) for t in texts]
         ranks = preference.ranks or ()
         for a, b in combinations(range(len(ranks)), 2):
             if ranks[a] == ranks[b]:
@@ -187,7 +190,7 @@ def _ranked(config: Config) -> list[Preference]:
 
 def shown(preference: Preference) -> Prompt:
     """The question as a user's turn."""
-    return Prompt(text=preference.question, images=preference.images)
+    return Prompt.user(preference.question, preference.images)
 
 
 def prompts(config: Config) -> list[Prompt]:

@@ -13,11 +13,10 @@ is placed is from second-hand sources.
 Status: toy-verified (docs/recipes/clip_delta.md); the full scale is untested.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stablereward.lab.experiment import Arm, Claim, Experiment, difference, ratio
+from stablereward.lab.experiment import Claim, Experiment, arm, change, gain, growth, less, more, ratio
 from stablereward.recipes import stepwise
 from stablereward.recipes.stepwise import Credit, Stepwise, prompts, works
 from stablereward.recipes.writers import STAGE
@@ -67,27 +66,18 @@ def tiny() -> Config:
     return stepwise.small(Config(), num_updates=60, learning_rate=1e-3)
 
 
-def moved(figures: Mapping[str, float]) -> float:
-    """By what share the number of steps has changed."""
-    return abs(figures["steps"] / figures["start_steps"] - 1)
-
-
 EXPERIMENT = Experiment(
     says="On MATH success alone gives 30.58, with the raw process reward 11.16 (repetition), with Clip "
     "30.30, with Delta 30.68, with both 31.44: small gains, and no collapse.",
     arms={
-        "both": Arm(about="success and half of Clip, then Delta"),
-        "success": Arm(about="success alone", changes=("credit.weight=0",)),
-        "sum": Arm(about="success and half the sum", changes=("credit.rule=sum",)),
-        "0.02 sum": Arm(
-            about="success and 0.02 of the sum", changes=("credit.rule=sum", "credit.weight=0.02")
-        ),
-        "clip": Arm(about="success and half of Clip", changes=("credit.rule=clip",)),
-        "delta": Arm(about="success and half of Delta", changes=("credit.rule=delta",)),
-        "delta, masked": Arm(
-            about="Delta, nothing taught where steps end",
-            changes=("credit.rule=delta", "credit.mask_step_ends=true"),
-        ),
+        "both": arm("success and half of Clip, then Delta"),
+        "success": arm("success alone", "credit.weight=0"),
+        "sum": arm("success and half the sum", "credit.rule=sum"),
+        "0.02 sum": arm("success and 0.02 of the sum", "credit.rule=sum", "credit.weight=0.02"),
+        "clip": arm("success and half of Clip", "credit.rule=clip"),
+        "delta": arm("success and half of Delta", "credit.rule=delta"),
+        "delta, masked": arm("Delta, nothing taught where steps end", "credit.rule=delta",
+                             "credit.mask_step_ends=true"),
     },
     figures={
         "right": "share of right answers to held-out problems",
@@ -98,30 +88,24 @@ EXPERIMENT = Experiment(
         "steps_to_hack": "updates until right answers fall a fifth below their best",
     },
     claims=(
-        Claim(says="The set-up learns: success alone raises the share of right answers", positive=True,
-              measure=lambda arms: arms["success"]["right"] - arms["success"]["start_right"], above=0.05,
-              control="the base before training"),
-        Claim(says="The sum makes solutions at least twice as long in steps", above=2.0,
-              measure=lambda arms: arms["sum"]["steps"] / arms["sum"]["start_steps"],
-              control="the base before training"),
-        Claim(says="The sum loses right answers", measure=difference("right", "sum", "success"), below=0.0,
-              control="success alone"),
-        Claim(says="How far the sum goes depends on its weight", above=1.0,
-              measure=ratio("steps", "sum", "0.02 sum"), control="a weight of 0.02"),
-        Claim(says="Clip loses no right answers", measure=difference("right", "clip", "success"), above=-0.05,
-              control="success alone"),
-        Claim(says="Clip keeps the number of steps", measure=lambda arms: moved(arms["clip"]), below=0.5,
-              control="the sum"),
-        Claim(says="Delta loses no right answers", measure=difference("right", "delta", "success"),
-              above=-0.05, control="success alone"),
-        Claim(says="Delta keeps the number of steps", measure=lambda arms: moved(arms["delta"]), below=0.5,
-              control="the sum"),
-        Claim(says="Clip and Delta together lose no right answers", above=-0.05,
-              measure=difference("right", "both", "success"), control="success alone"),
-        Claim(says="Clip and Delta together keep the number of steps", below=0.5,
-              measure=lambda arms: moved(arms["both"]), control="the sum"),
-        Claim(says="Where nothing is taught at step ends, Delta keeps the number of steps", below=0.5,
-              measure=lambda arms: moved(arms["delta, masked"]), control="Delta unmasked"),
+        Claim("The set-up learns: success alone raises the share of right answers",
+              gain("right", "success", "start_right"), "the base before training", above=0.05, positive=True),
+        Claim("The sum makes solutions at least twice as long in steps",
+              growth("steps", "sum", "start_steps"), "the base before training", above=2.0),
+        less("The sum loses right answers", "right", "sum", "success", control="success alone"),
+        Claim("How far the sum goes depends on its weight", ratio("steps", "sum", "0.02 sum"),
+              "a weight of 0.02", above=1.0),
+        more("Clip loses no right answers", "right", "clip", "success", -0.05, control="success alone"),
+        Claim("Clip keeps the number of steps", change("steps", "clip", "start_steps"), "the sum", below=0.5),
+        more("Delta loses no right answers", "right", "delta", "success", -0.05, control="success alone"),
+        Claim("Delta keeps the number of steps", change("steps", "delta", "start_steps"), "the sum",
+              below=0.5),
+        more("Clip and Delta together lose no right answers", "right", "both", "success", -0.05,
+             control="success alone"),
+        Claim("Clip and Delta together keep the number of steps", change("steps", "both", "start_steps"),
+              "the sum", below=0.5),
+        Claim("Where nothing is taught at step ends, Delta keeps the number of steps",
+              change("steps", "delta, masked", "start_steps"), "Delta unmasked", below=0.5),
     ),
     watched=((STAGE, "steps/right"), (STAGE, "steps/count")),
 )  # fmt: skip

@@ -17,7 +17,7 @@ Status: toy-verified (docs/recipes/pure.md); the full scale is untested.
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from stablereward.lab.experiment import Arm, Claim, Experiment, difference
+from stablereward.lab.experiment import Arm, Claim, Experiment, arm, gain, growth, less, more
 from stablereward.recipes import stepwise
 from stablereward.recipes.stepwise import Credit, Stepwise, prompts, works
 from stablereward.recipes.writers import STAGE
@@ -58,8 +58,12 @@ def tiny() -> Config:
     )
 
 
-def _min(about: str, *changes: str) -> Arm:
-    return Arm(about=f"PURE without answers{about}", changes=("labelled=0", *changes))
+SUM, UNMASKED = "credit.rule=sum", "credit.mask_step_ends=false"
+
+
+def _unanswered(about: str, *changes: str) -> Arm:
+    """An arm without answers."""
+    return arm(f"PURE without answers{about}", "labelled=0", *changes)
 
 
 EXPERIMENT = Experiment(
@@ -67,17 +71,15 @@ EXPERIMENT = Experiment(
     "tenth, verified answers alone 48.3. The sum collapses at once; without answers hacking begins by update "
     "200, with few steps and empty endings.",
     arms={
-        "min + 10 %": Arm(about="PURE with answers to a tenth of the problems"),
-        "10 %": Arm(about="answers to a tenth of the problems alone", changes=("credit.weight=0",)),
-        "min": _min(""),
-        "min, step": _min(", step baseline", "credit.baseline=step"),
-        "min, unmasked": _min(", step ends not masked", "credit.mask_step_ends=false"),
-        "mean": _min(", mean in place of min", "credit.rule=mean"),
-        "sum": _min(", sum in place of min", "credit.rule=sum"),
-        "sum, unmasked": _min(
-            ", sum in place of min, step ends not masked", "credit.rule=sum", "credit.mask_step_ends=false"
-        ),
-        "answers": Arm(about="answers to all problems alone", changes=("labelled=1", "credit.weight=0")),
+        "min + 10 %": arm("PURE with answers to a tenth of the problems"),
+        "10 %": arm("answers to a tenth of the problems alone", "credit.weight=0"),
+        "min": _unanswered(""),
+        "min, step": _unanswered(", step baseline", "credit.baseline=step"),
+        "min, unmasked": _unanswered(", step ends not masked", UNMASKED),
+        "mean": _unanswered(", mean in place of min", "credit.rule=mean"),
+        "sum": _unanswered(", sum in place of min", SUM),
+        "sum, unmasked": _unanswered(", sum in place of min, step ends not masked", SUM, UNMASKED),
+        "answers": arm("answers to all problems alone", "labelled=1", "credit.weight=0"),
     },
     figures={
         "right": "share of right answers to held-out problems",
@@ -88,27 +90,24 @@ EXPERIMENT = Experiment(
         "steps_to_hack": "updates until right answers fall a fifth below their best",
     },
     claims=(
-        Claim(says="The set-up learns: answers to all raise the right ones", positive=True, above=0.05,
-              measure=lambda arms: arms["answers"]["right"] - arms["answers"]["start_right"],
-              control="the base before training"),
-        Claim(says="The sum collapses: right answers fall below four fifths of the base's", below=0.8,
-              measure=lambda arms: arms["sum"]["right"] / arms["sum"]["start_right"],
-              control="the base before training"),
-        Claim(says="So it does without the mask", below=0.8,
-              measure=lambda arms: arms["sum, unmasked"]["right"] / arms["sum, unmasked"]["start_right"],
-              control="the base before training"),
-        Claim(says="The minimum is stable for longer than the sum", above=0.0,
-              measure=difference("steps_to_hack", "min", "sum"), control="the sum with the same baseline"),
-        Claim(says="So it is without the mask", above=0.0,
-              measure=difference("steps_to_hack", "min, unmasked", "sum, unmasked"), control="the same"),
-        Claim(says="The step baseline makes fewer steps", below=0.0,
-              measure=difference("mean_steps", "min, step", "min"), control="the token baseline"),
-        Claim(says="The minimum adds right answers to answers for a tenth", above=0.0,
-              measure=difference("right", "min + 10 %", "10 %"), control="these answers alone"),
-        Claim(says="Without the mask separators become more probable", above=0.0,
-              measure=difference("separators", "min, unmasked", "min"), control="the mask"),
-        Claim(says="Without the mask hacking begins sooner", below=0.0,
-              measure=difference("steps_to_hack", "min, unmasked", "min"), control="the mask"),
+        Claim("The set-up learns: answers to all raise the right ones",
+              gain("right", "answers", "start_right"), "the base before training", above=0.05, positive=True),
+        Claim("The sum collapses: right answers fall below four fifths of the base's",
+              growth("right", "sum", "start_right"), "the base before training", below=0.8),
+        Claim("So it does without the mask", growth("right", "sum, unmasked", "start_right"),
+              "the base before training", below=0.8),
+        more("The minimum is stable for longer than the sum", "steps_to_hack", "min", "sum",
+             control="the sum with the same baseline"),
+        more("So it is without the mask", "steps_to_hack", "min, unmasked", "sum, unmasked",
+             control="the same"),
+        less("The step baseline makes fewer steps", "mean_steps", "min, step", "min",
+             control="the token baseline"),
+        more("The minimum adds right answers to answers for a tenth", "right", "min + 10 %", "10 %",
+             control="these answers alone"),
+        more("Without the mask separators become more probable", "separators", "min, unmasked", "min",
+             control="the mask"),
+        less("Without the mask hacking begins sooner", "steps_to_hack", "min, unmasked", "min",
+             control="the mask"),
     ),
     watched=((STAGE, "steps/right"), (STAGE, "steps/count"), (STAGE, "steps/empty")),
 )  # fmt: skip

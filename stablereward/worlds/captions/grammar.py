@@ -38,7 +38,7 @@ def scenes(num: int, *, seed: int, held_out: bool = False) -> list[Prompt]:
         ]
         text = " " + " ".join(scene)
         if (crc32(text.encode()) % 10 == 0) == held_out:
-            found.append(Prompt(text=text))
+            found.append(Prompt.user(text=text))
     return found
 
 

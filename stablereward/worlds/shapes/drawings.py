@@ -38,7 +38,7 @@ class Scene:
     @property
     def prompt(self) -> Prompt:
         """The words for it."""
-        return Prompt(text=f"{COUNTS[self.count - 1]} {self.level} {self.kind} {self.quadrant}")
+        return Prompt.user(text=f"{COUNTS[self.count - 1]} {self.level} {self.kind} {self.quadrant}")
 
     @property
     def is_rare(self) -> bool:

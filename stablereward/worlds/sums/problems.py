@@ -39,7 +39,7 @@ HABITS = Habits()
 
 def problem(a: int, b: int) -> Prompt:
     """a + b as a question."""
-    return Prompt(text=f"{a}+{b}")
+    return Prompt.user(text=f"{a}+{b}")
 
 
 def terms(prompt: Prompt) -> tuple[int, int]:

@@ -3,14 +3,12 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from stablereward.errors import ConfigError, DataError
-from stablereward.evaluation.benchmarks import CategoryMap, cautions, find, fingerprint, names, size_notes
-from stablereward.evaluation.media import UNBALANCED
+from stablereward.evaluation.benchmarks import CategoryMap, find, fingerprint, names, size_notes
 from stablereward.evaluation.records import pair
 from stablereward.evaluation.rows import append
 from stablereward.types import Preference
@@ -67,26 +65,6 @@ def test_names_are_read_as_people_write_them() -> None:
     assert find("VL RewardBench") is find("vl-rewardbench") is find("vl_rewardbench")
     with pytest.raises(ConfigError, match="did you mean wildvision_bench"):
         find("wildvision")
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_a_benchmark_of_pictures_says_that_position_is_not_balanced(name: str) -> None:
-    benchmark = find(name)
-    shows_pictures = hasattr(import_module(f"stablereward.evaluation.benchmarks.{name}"), "Gallery")
-    assert benchmark.pictures == shows_pictures
-    assert benchmark.cautions == cautions(benchmark.name) == ((UNBALANCED,) if shows_pictures else ())
-    assert cautions("toy world, held-out pairs") == ()
-
-
-def test_a_table_of_own_rows_on_pictures_says_so_too(tmp_path: Path) -> None:
-    path = tmp_path / "rows.jsonl"
-    append([pair([0, 1], id="1", best=0, category="wise")], path)
-    for name in ("mmrb2", "genai_bench", "mj_bench"):
-        assert UNBALANCED in find(name).score(path).notes
-    assert UNBALANCED not in find("vl_rewardbench").score(path).notes
-    # What the authors stored they showed in their own way.
-    path.write_text('{"id": 1, "label": "0", "score_0": 2, "score_1": 1, "pred": "0"}\n')
-    assert UNBALANCED not in find("mj_bench").score(path).notes
 
 
 def test_without_a_name_the_map_of_the_release_that_fits_is_taken(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from stablereward.evaluation.benchmarks.genai_bench import BENCHMARK, agrees, average, load, parse
 from stablereward.evaluation.records import Judged
 from stablereward.evaluation.tables import Figure
+from stablereward.types import images_of
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,8 @@ def test_the_stored_columns_follow_from_the_texts(shared: Callable[[str], Path])
 def test_video_votes_are_loaded_with_their_ties(shared: Callable[[str], Path]) -> None:
     preferences = list(load(shared("unified_reward/GenAI-Bench-Video/data.json"), require_images=False))
     assert Counter(p.ranks for p in preferences).keys() == {(0, 1), (1, 0), (0, 0)}
-    assert preferences[0].responses == ("[Image 1]", "[Image 2]")
+    assert all(p.images == () and images_of(p.responses[0]) != images_of(p.responses[1]) for p in preferences)
+    assert all(p.swapped().all_images == p.all_images[::-1] for p in preferences)
 
 
 @pytest.mark.parametrize("piece", ["[[", "]]", "[[\n", "[[A]]", "["])

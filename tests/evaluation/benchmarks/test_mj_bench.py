@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from stablereward.data.prompts import r1_reward
 from stablereward.errors import DataError
 from stablereward.evaluation.benchmarks.mj_bench import BENCHMARK, called, load, read
+from stablereward.types import images_of
 
 
 @pytest.mark.parametrize(
@@ -62,5 +64,6 @@ def test_one_sided_labels_are_noted(shared: Callable[[str], Path]) -> None:
 def test_pairs_are_loaded(shared: Callable[[str], Path]) -> None:
     first, *_ = load(shared("mj_bench/alignment/actions_test.json"), require_images=False)
     assert first.best == 1
-    assert first.responses == ("[Image 1]", "[Image 2]")
+    assert first.images == () and all(len(images_of(response)) == 1 for response in first.responses)
+    assert r1_reward(first.swapped()).images == r1_reward(first).images[::-1]
     assert first.question.endswith("A curious cat exploring a haunted mansion")

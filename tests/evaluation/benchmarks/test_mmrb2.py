@@ -8,6 +8,7 @@ import pytest
 
 from stablereward.errors import DataError
 from stablereward.evaluation.benchmarks.mmrb2 import BENCHMARK, TASKS, load, read, task_category
+from stablereward.types import pictured
 
 DUMMY = [
     ("1_image", "t2i", 53.2),
@@ -65,12 +66,12 @@ def test_labels_are_needed(tmp_path: Path) -> None:
         BENCHMARK.score(path)
 
 
-def test_responses_name_their_images(tmp_path: Path) -> None:
+def test_responses_hold_their_images(tmp_path: Path) -> None:
     prompt = [["image", "q.png"], ["text", "Which?"]]
     first, second, *_ = load(pairs(tmp_path / "reasoning.json", prompt_content=prompt), require_images=False)
     assert first.question == "[Image 1]\nWhich?"
-    assert first.responses == ("first\n[Image 2]", "[Image 3]")
-    assert [image.name for image in first.images if isinstance(image, Path)] == ["q.png", "a.png", "b.png"]
+    assert first.responses == (pictured("first", "\n", tmp_path / "a.png"), pictured(tmp_path / "b.png"))
+    assert first.images == (tmp_path / "q.png",)
     assert (first.best, second.best) == (0, 1)
 
 

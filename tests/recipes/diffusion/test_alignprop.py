@@ -112,7 +112,9 @@ def test_the_full_scale_settings_train_real_classes(
 ) -> None:
     """All settings are the paper's, 50 steps and checkpointing among them; batch and classes are small."""
     config = Config(output=tmp_path)
-    monkeypatch.setattr(pictures, "prompts_of", lambda name: [Prompt(text=t) for t in ("cat", "dog", "bee")])
+    monkeypatch.setattr(
+        pictures, "prompts_of", lambda name: [Prompt.user(text=t) for t in ("cat", "dog", "bee")]
+    )
     task = replace(config.task, model=str(generator), reward=str(clip), measured=2)
     training = replace(config.training, num_updates=2, prompts_per_batch=4, at_once=2)
     cpu = replace(config.hardware, device="cpu")

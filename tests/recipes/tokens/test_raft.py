@@ -15,6 +15,7 @@ from stablereward.recipes.tokens.raft import Config, chooser, run
 from stablereward.runs.figures import read
 from stablereward.training import learner
 from stablereward.types import Completion, Group, Prompt, Reward
+from stablereward.worlds.captions.grammar import worth
 
 SMALL = replace(
     raft.tiny(),
@@ -55,7 +56,7 @@ def test_what_is_learnt_are_the_tokens_that_were_sampled(whole: Path) -> None:
     assert len(chosen) == 8
     for row in chosen:
         [one] = row["completions"]
-        assert one["token_ids"] and one["reward"] == raft.worth(prompts[row["prompt"]], one["text"])
+        assert one["token_ids"] and one["reward"] == worth(prompts[row["prompt"]], one["text"])
 
 
 @pytest.mark.parametrize("killed_after", [2, 4, 7])
@@ -98,7 +99,7 @@ def test_the_order_of_rewards_is_all_that_matters(whole: Path, tmp_path: Path) -
 def test_rankings_by_hand() -> None:
     def group(name: str, *rewards: float) -> Group[Prompt, Completion]:
         return Group(
-            prompt=Prompt(text=name),
+            prompt=Prompt.user(text=name),
             trajectories=tuple(Completion(text=f"{name}{k}") for k in range(len(rewards))),
             rewards=tuple(Reward(value=r) for r in rewards),
         )

@@ -7,7 +7,7 @@ import pytest
 from stablereward.types import Prompt
 from stablereward.worlds.captions.grammar import required, scenes, well_formed, worth, written
 
-PROMPT = Prompt(text=" small blue cup shelf")
+PROMPT = Prompt.user(text=" small blue cup shelf")
 
 
 @pytest.mark.parametrize(

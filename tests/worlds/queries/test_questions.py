@@ -50,7 +50,7 @@ def test_the_writer_is_often_right_and_has_favourite_mistakes() -> None:
 def test_the_blank_model_has_a_token_a_word(tmp_path) -> None:  # type: ignore[no-untyped-def]
     policy = TokenPolicy.load(blank(tmp_path / "blank", seed=0), device="cpu")
     text = f"Question: {JOINED.question}\nSQL: {JOINED.sql}\nIs the SQL correct?"
-    assert policy.encode(Prompt(text=text)).num_tokens < 50
+    assert policy.encode(Prompt.user(text)).num_tokens < 50
     assert len(policy.vocabulary.ids("Yes")) == len(policy.vocabulary.ids("No")) == 1
     weights = (tmp_path / "blank" / "model.safetensors").read_bytes()
     blank(tmp_path / "blank", seed=1)

@@ -17,7 +17,7 @@ def test_every_scene_has_its_own_words() -> None:
 
 def test_other_words_are_refused() -> None:
     with pytest.raises(DataError, match="no drawing of shapes"):
-        scene_of(Prompt(text="a cat"))
+        scene_of(Prompt.user(text="a cat"))
 
 
 def test_a_drawing_is_a_function_of_the_seed() -> None:
