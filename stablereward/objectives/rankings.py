@@ -15,3 +15,9 @@ def kendall(first: Sequence[float], second: Sequence[float]) -> float | None:
     agreed = sum(a * b for a, b in zip(*sides, strict=True))
     sizes = [sum(map(abs, side)) for side in sides]
     return agreed / sqrt(sizes[0] * sizes[1]) if all(sizes) else None
+
+
+def agreement(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """(τ + 1) / 2, in [0, 1]: the share of pairs in the same order where none is tied. None as for τ."""
+    found = kendall(first, second)
+    return None if found is None else (found + 1) / 2

@@ -9,7 +9,8 @@ from stablereward.ranges import Count
 from stablereward.recipes import works as stages
 from stablereward.recipes.completions import reinforced
 from stablereward.recipes.prompted import Prompted, monitors, prompts
-from stablereward.recipes.rounds import Choose, Rounds, imitated, writer
+from stablereward.recipes.pupils import writer
+from stablereward.recipes.rounds import Choose, Rounds, imitated
 from stablereward.recipes.writers import STAGE
 from stablereward.rewards.reward import GroupReward
 from stablereward.runs.folder import RunFolder

@@ -12,15 +12,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from stablereward.engines.engine import Sampling
-from stablereward.engines.hf import HFEngine
-from stablereward.engines.sampler import sampler
 from stablereward.errors import TrainingError
 from stablereward.objectives.objective import Loss
-from stablereward.policies.completions import completions
 from stablereward.policies.parts import part_of
-from stablereward.policies.policy import Family, Sampler, Savable
-from stablereward.policies.token import TokenPolicy
+from stablereward.recipes.pupils import Pupil
 from stablereward.recipes.snapshots import Snapshots
 from stablereward.rewards.reward import GroupReward, samples_of
 from stablereward.runs.files import write_atomic
@@ -32,42 +27,13 @@ from stablereward.training.imitation import SFTConfig, imitation_batch, imitatio
 from stablereward.training.learner import Learner
 from stablereward.training.optim import OptimConfig
 from stablereward.training.rollouts import rollout_rows
-from stablereward.types import Completion, Group, Reward
+from stablereward.types import Group, Reward
 
 NUM_PROMPTS_KEPT = 4
 
 AnyGroup = Group[Any, Any]
 Choose = Callable[[Sequence[AnyGroup], int], list[AnyGroup]]
 """From the rewarded groups of a round, and its seed, to the groups that are learnt from."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pupil:
-    """A policy as rounds take it: what is trained, how it is scored and sampled, and how what it did is kept.
-
-    `row` makes JSON of a trajectory, `trajectory` what is learnt from that JSON.
-    """
-
-    module: Savable
-    family: Family[Any, Any]
-    sample: Sampler
-    num_generations: int
-    row: Callable[[Any], dict[str, Any]]
-    trajectory: Callable[[Mapping[str, Any]], Any]
-
-
-def writer(policy: TokenPolicy, sampling: Sampling) -> Pupil:
-    """A policy of texts, which are kept as tokens."""
-    return Pupil(
-        module=policy,
-        family=completions(policy),
-        sample=sampler(HFEngine(policy), sampling),
-        num_generations=sampling.num_generations,
-        row=lambda one: {"token_ids": list(one.token_ids), "text": one.text, "finished": one.finished},
-        trajectory=lambda row: Completion(
-            text=row["text"], token_ids=tuple(row["token_ids"]), finished=row["finished"]
-        ),
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

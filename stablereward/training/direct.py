@@ -7,6 +7,7 @@ that the label is right, and "weight", what the pair counts.
 """
 
 import math
+import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, NamedTuple
@@ -93,6 +94,23 @@ def with_parts(pair: AnyGroup, name: str, values: Sequence[float]) -> AnyGroup:
         for reward, value in zip(pair.rewards, values, strict=False)
     ]
     return replace(pair, rewards=(*told, *pair.rewards[len(told) :]))
+
+
+def lead(pair: AnyGroup) -> float:
+    """δ: how much more the better one earned, which may be less than nothing."""
+    better, worse = _both(pair)
+    return better.value - worse.value
+
+
+def with_leads_dealt(pairs: Sequence[AnyGroup], seed: int) -> list[AnyGroup]:
+    """The pairs, each with the lead of another: the control of whatever follows the lead."""
+    leads = list(map(lead, pairs))
+    random.Random(seed).shuffle(leads)
+    found = []
+    for pair, by in zip(pairs, leads, strict=True):
+        better, worse = _both(pair)
+        found.append(replace(pair, rewards=(replace(better, value=by), replace(worse, value=0.0))))
+    return found
 
 
 def dpo_batches(

@@ -4,9 +4,9 @@ import math
 
 import pytest
 
-from stablereward.judges.yes_no import YesNo, yes_share
+from stablereward.judges.yes_no import YesNo, first_word, written_shares, yes_share, yes_shares
 from stablereward.policies.token import TokenPolicy
-from stablereward.types import Failure, Preference, Prompt
+from stablereward.types import Completion, Failure, Preference, Prompt
 
 
 def test_shares_by_hand() -> None:
@@ -40,3 +40,21 @@ def test_law_the_words_exchanged_the_share_is_the_rest() -> None:
     [alone] = plain.scores([shown[1]])
     assert alone[0] == pytest.approx(a[1][0], abs=1e-5)
     assert plain.tokens_read > 0
+
+
+def test_the_written_score_by_hand() -> None:
+    words = {7: "Yes", 8: " No"}
+    for ids, wanted in (((3, 7, 8), 0.4), ((8, 7), 0.0), ((3,), 0.5)):
+        written = Completion(text="", token_ids=ids, logprobs=tuple(math.log(0.4) for _ in ids))
+        assert first_word(written, words, "Yes") == pytest.approx(wanted)
+
+
+def test_what_is_written_is_at_most_the_share_or_a_half() -> None:
+    """P(yes) of the whole vocabulary is no more than of both words."""
+    policy = TokenPolicy.load("sums", device="cpu")
+    shown = [Prompt.user(f"{n}+{n}") for n in range(10, 30)]
+    shares = yes_shares(policy, shown, yes="1", no="9")
+    written = written_shares(policy, shown, yes="1", no="9", num_tokens=1)
+    assert len(set(written)) > 2
+    for share, one in zip(shares, written, strict=True):
+        assert one in (0.0, 0.5) or one <= share  # type: ignore[operator]

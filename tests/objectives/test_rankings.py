@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from stablereward.objectives.rankings import kendall
+from stablereward.objectives.rankings import agreement, kendall
 
 
 def test_by_hand() -> None:
@@ -24,3 +24,13 @@ def test_laws() -> None:
             assert kendall([-x for x in a], b) == pytest.approx(-found)
             assert kendall([x**3 for x in a], b) == found
             assert kendall(a, a) == pytest.approx(1)
+
+
+def test_law_agreement_of_orders_without_ties_is_the_share_of_pairs_in_one_order() -> None:
+    rng = random.Random(1)
+    for _ in range(50):
+        a, b = rng.sample(range(6), 6), rng.sample(range(6), 6)
+        pairs = [(x, y) for x in range(6) for y in range(x)]
+        same = sum((a[x] < a[y]) == (b[x] < b[y]) for x, y in pairs)
+        assert agreement(a, b) == pytest.approx(same / len(pairs))
+    assert agreement([1, 1], [1, 2]) is None

@@ -18,6 +18,8 @@ from stablereward.training.direct import (
     dpo_batch,
     dpo_batches,
     dpo_loss,
+    lead,
+    with_leads_dealt,
     with_parts,
     with_reference,
 )
@@ -120,3 +122,13 @@ def test_batches_go_on_where_they_were() -> None:
     whole = [s.groups[0].prompt for [s] in dpo_batches(pairs, costs, config, seed=0)]
     assert len(whole) == 6 and sorted(whole[:2]) == [0, 2]
     assert [s.groups[0].prompt for [s] in dpo_batches(pairs, costs, config, 0, 4)] == whole[4:]
+
+
+def test_law_leads_that_are_dealt_are_the_same_ones_and_nothing_else_moves() -> None:
+    pairs = [pair(n % 3, lead=n - 3.0) for n in range(10)]
+    moved = with_leads_dealt(pairs, seed=0)
+    assert sorted(map(lead, moved)) == sorted(map(lead, pairs)) != list(map(lead, moved))
+    assert [p.trajectories for p in moved] == [p.trajectories for p in pairs]
+    parts = [[r.parts for r in p.rewards if isinstance(r, Reward)] for p in (*moved, *pairs)]
+    assert parts[:10] == parts[10:]
+    assert with_leads_dealt(pairs, seed=0) == moved

@@ -14,116 +14,44 @@ nothing. No code is published.
 Status: toy-verified (docs/recipes/crew.md); the full scale is untested.
 """
 
-import random
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
-from stablereward.data.parsing import boxed
-from stablereward.data.preferences import read_preferences
-from stablereward.data.questions import Question
 from stablereward.engines.engine import Sampling
-from stablereward.engines.hf import HFEngine
-from stablereward.errors import DataError
-from stablereward.judges.likelihood import Likelihood, Span, answer_confidence, last_line, mean_logprob
-from stablereward.judges.selection import best_of, voted
-from stablereward.lab.experiment import Arm, Claim, Experiment, Measure, difference, level
-from stablereward.policies.completions import Answered
-from stablereward.policies.forcing import forced
+from stablereward.judges.likelihood import Likelihood, answer_confidence
+from stablereward.lab.experiment import Claim, Experiment, arm, gain, level, more
 from stablereward.policies.token import TokenPolicy
-from stablereward.ranges import Count, Number, Size, require_ranges
-from stablereward.recipes import writers
-from stablereward.recipes.rounds import AnyGroup, Rounds, preferred, writer
-from stablereward.recipes.stages import Hardware, Lora
-from stablereward.recipes.writers import STAGE, asked, require_asked
-from stablereward.rewards.boxed import is_answer
-from stablereward.rewards.reward import Sample
+from stablereward.recipes import solving
+from stablereward.recipes.problems import answer_span, prompts
+from stablereward.recipes.solving import Pairs, Solving, iterations, works
+from stablereward.recipes.stages import Hardware
+from stablereward.recipes.writers import STAGE
 from stablereward.runs.folder import RunFolder
-from stablereward.training.direct import DPOConfig, with_reference
+from stablereward.training.direct import DPOConfig
 from stablereward.training.learner import Learner
-from stablereward.training.mining import any_pairs, widest
-from stablereward.training.optim import OptimConfig
-from stablereward.training.planning import Drawing, Update, Work
-from stablereward.types import Failure, Group, Preference, Prompt, Reward, parts_of
-from stablereward.worlds.sums.checker import solved
-from stablereward.worlds.sums.choices import choices
-from stablereward.worlds.sums.problems import problems, terms
+from stablereward.training.optim import OptimConfig, constant
 
-RIGHT = "right"
-"""The part of a reward that says whether the answer is right."""
+__all__ = ["EXPERIMENT", "Config", "prompts", "run", "tiny", "works"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pairs:
-    """Of each question `num` pairs of a right and a wrong solution: those furthest apart, or any."""
-
-    order: Literal["widest", "random"] = "widest"
-    num: Count = 10
-
-    def __post_init__(self) -> None:
-        require_ranges(self)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
+class Config(Solving):
     """The paper on MATH: 30 solutions a question at temperature 1, 10 pairs, β 0.3, two iterations.
 
-    Questions are those of a file with answers, of which `num_held_out` are measured on; `solutions` are
-    preferences with one right response each, such as RewardMATH's one of ten, to select from. With `sums` all
-    of it is the world's. `num_votes` solutions are voted on.
+    The `solutions` are RewardMATH's, one right of ten.
     """
 
     model: str = "Qwen/Qwen2.5-7B-Instruct"
-    data: Path | None = None
-    solutions: Path | None = None
-    sums: bool = False
-    num_held_out: Count = 256
     output: Path = Path("runs/crew")
-    pairs: Pairs = field(default_factory=Pairs)
-    iterations: Count = 2
-    prompts_per_iteration: Count = 7500
     sampling: Sampling = field(
         default_factory=lambda: Sampling(num_generations=30, max_completion_length=2048)
     )
-    num_votes: Size = 16
     dpo: DPOConfig = field(
         default_factory=lambda: DPOConfig(
             beta=0.3, epochs=2.0, batch_size=128, optim=OptimConfig(learning_rate=5e-7)
         )
     )
-    lora: Lora | None = None
-    hardware: Hardware = field(default_factory=Hardware)
-    seed: Number = 0
-
-    def __post_init__(self) -> None:
-        require_ranges(self)
-
-
-def questions(config: Config, *, held_out: bool = False) -> list[Question]:
-    """Those to train on, or those to measure on."""
-    if config.sums:
-        made = problems(config.num_held_out if held_out else 4096, seed=config.seed, held_out=held_out)
-        return [Question(prompt=prompt, answer=str(sum(terms(prompt)))) for prompt in made]
-    return asked(config.data, config.num_held_out, config.seed)[held_out]
-
-
-def prompts(config: Config) -> list[Prompt]:
-    """What is trained on; none where no file is named."""
-    return [one.prompt for one in questions(config)]
-
-
-def to_select_from(config: Config) -> list[Preference]:
-    """One right solution among wrong ones, of held-out problems; none where no file is named."""
-    if config.sums:
-        return choices(config.num_held_out, seed=config.seed)
-    return [] if config.solutions is None else list(read_preferences(config.solutions))
-
-
-def answer_span(config: Config) -> Span:
-    """The last line of a sum; what the box holds, elsewhere."""
-    return last_line if config.sums else boxed
 
 
 def crew(policy: TokenPolicy, config: Config) -> Likelihood:
@@ -131,140 +59,15 @@ def crew(policy: TokenPolicy, config: Config) -> Likelihood:
     return Likelihood(policy=policy, read=answer_confidence(policy.decode, answer_span(config)))
 
 
-def verifier(config: Config, known: Sequence[Question]) -> Callable[[Prompt, str], bool]:
-    """Whether a text has the right answer to its question."""
-    if config.sums:
-        return solved
-    answers = {one.prompt.text: one.answer for one in known if one.answer is not None}
-    if len(answers) < len(known):
-        raise DataError(f"{config.data}: {len(known) - len(answers)} questions have no answer; give each one")
-    return lambda prompt, text: is_answer(text, answers[prompt.text])
-
-
 def learner(folder: RunFolder, policy: TokenPolicy, config: Config) -> Learner:
     """Iterations of sampling, pairing by confidence, and DPO."""
-    known, judge = questions(config), crew(policy, config)
-    right, pupil = verifier(config, known), writer(policy, config.sampling)
-
-    def reward(group: Answered) -> list[Reward | Failure]:
-        scores = judge.read_all([group])
-        verdicts = [right(group.prompt, one.text) for one in group.trajectories]
-        return [
-            score if isinstance(score, Failure) else Reward(value=score, parts={RIGHT: float(verdict)})
-            for score, verdict in zip(scores, verdicts, strict=True)
-        ]
-
-    def choose(groups: Sequence[AnyGroup], seed: int) -> list[AnyGroup]:
-        mine = partial(any_pairs, rng=random.Random(seed)) if config.pairs.order == "random" else widest
-        pairs = [pair for group in groups for pair in mine(group, is_right, config.pairs.num)]
-        return with_reference(pairs, partial(forced, pupil.family))
-
-    def seen(sample: Sample) -> float:
-        return float(right(sample.prompt, sample.completion.text))
-
-    return Rounds(
-        run=folder,
-        stage=STAGE,
-        pupil=pupil,
-        prompts=[one.prompt for one in known],
-        prompts_per_round=config.prompts_per_iteration,
-        reward=reward,
-        choose=choose,
-        lesson=preferred(pupil, config.dpo),
-        num_rounds=config.iterations,
-        updates=config.dpo.num_updates(config.prompts_per_iteration * config.pairs.num),
-        seed=config.seed,
-        monitors={"answers/right": seen},
-    ).learner()
-
-
-def is_right(reward: Reward) -> bool:
-    """What the verifier said of a solution when it was rewarded."""
-    return reward.parts[RIGHT] > 0.5
-
-
-def selected(judge: Likelihood, preferences: Sequence[Preference]) -> float:
-    """The share of the preferences whose right response has the highest score."""
-    chosen = map(best_of, judge.scores(preferences))
-    return sum(one == p.best for one, p in zip(chosen, preferences, strict=True)) / len(preferences)
-
-
-def with_answers_exchanged(preference: Preference, span: Span, rng: random.Random) -> Preference:
-    """The same reasonings, each with the answer of a response drawn at random: the control of confidence."""
-    texts = ["".join(part for part in parts_of(r) if isinstance(part, str)) for r in preference.responses]
-    places = [span(text) or (len(text), len(text)) for text in texts]
-    answers = [text[slice(*place)] for text, place in zip(texts, places, strict=True)]
-    rng.shuffle(answers)
-    told = zip(texts, places, answers, strict=True)
-    return replace(preference, responses=tuple(t[:a] + answer + t[b:] for t, (a, b), answer in told))
-
-
-def measured(policy: TokenPolicy, config: Config) -> dict[str, float]:
-    """How well the policy selects and solves, by name."""
-    span, known = answer_span(config), questions(config, held_out=True)
-    right, judge = verifier(config, known), crew(policy, config)
-    sampling = replace(config.sampling, num_generations=config.num_votes, seed=config.seed)
-    written = HFEngine(policy).sample([one.prompt for one in known], sampling)
-    counts: dict[str, float] = dict.fromkeys(("accuracy", "vote", "weighted_vote", "best_of_n"), 0.0)
-    for one, solutions in zip(known, written, strict=True):
-        if isinstance(solutions, Failure):
-            continue
-        scores = judge.read_all([Group(prompt=one.prompt, trajectories=solutions)])
-        answers = [t.text[slice(*place)] if (place := span(t.text)) else None for t in solutions]
-        verdicts = [right(one.prompt, t.text) for t in solutions]
-        ways = {"vote": voted(answers), "weighted_vote": voted(answers, scores), "best_of_n": best_of(scores)}
-        counts["accuracy"] += sum(verdicts) / len(verdicts)
-        for name, chosen in ways.items():
-            counts[name] += chosen is not None and verdicts[chosen]
-    found = {name: count / len(known) for name, count in counts.items()}
-    if shown := to_select_from(config):
-        rng = random.Random(config.seed)
-        found["selection"] = selected(judge, shown)
-        found["selection_shuffled"] = selected(judge, [with_answers_exchanged(p, span, rng) for p in shown])
-        found["selection_perplexity"] = selected(replace(judge, read=mean_logprob), shown)
-    return found
-
-
-SHOWN = {
-    "accuracy": ("accuracy", "share of right solutions to held-out problems, sampled"),
-    "vote": ("vote", "the same of a plain vote"),
-    "weighted_vote": ("weighted_vote", "the same of a vote weighted by CRew"),
-    "best_of_n": ("best_of_n", "the same of the solution of highest CRew"),
-}
-SELECTED = {
-    "selection": ("selection", "share of right solutions found by CRew among one right and nine wrong"),
-    "selection_shuffled": ("selection_shuffled", "the same with answers dealt anew among the ten"),
-    "selection_perplexity": ("selection_perplexity", "the same found by the mean log-probability of a token"),
-}
+    return iterations(config, folder, policy, crew(policy, config).read_all)
 
 
 def run(config: Config, *, resume: bool = False) -> Path:
     """Trains and measures; returns the run folder, with the policy in `policy/`."""
-    require_asked(questions(config, held_out=True))
-    return writers.run(
-        "crew",
-        config,
-        partial(learner, config=config),
-        partial(measured, config=config),
-        SHOWN | (SELECTED if to_select_from(config) else {}),
-        resume=resume,
-    )
-
-
-def works(config: Config) -> list[Work]:
-    """Training and measurement as a planner of memory sees them."""
-    length = config.sampling.max_completion_length
-    update = Update(
-        prompts=config.dpo.batch_size, group=2, completion=length, token_budget=config.dpo.token_budget
-    )
-    num = config.sampling.num_generations
-    drawing = Drawing(group=num, completion=length, prompts=config.prompts_per_iteration)
-    rank = None if config.lora is None else config.lora.rank
-    checkpointing = config.hardware.gradient_checkpointing
-    return [
-        Work(name=STAGE, update=update, drawing=drawing, rank=rank, checkpointing=checkpointing),
-        Work(name="measurement", drawing=Drawing(group=config.num_votes, completion=length)),
-    ]
+    make, judge = partial(learner, config=config), partial(crew, config=config)
+    return solving.run("crew", config, make, judge, resume=resume)
 
 
 def tiny() -> Config:
@@ -276,21 +79,9 @@ def tiny() -> Config:
         prompts_per_iteration=96,
         pairs=Pairs(num=4),
         sampling=Sampling(num_generations=16, max_completion_length=32),
-        dpo=DPOConfig(
-            beta=0.3,
-            batch_size=32,
-            optim=OptimConfig(learning_rate=2e-4, schedule="constant", warmup=0.0),
-        ),
+        dpo=DPOConfig(beta=0.3, batch_size=32, optim=constant(2e-4)),
         hardware=Hardware(device="cpu"),
     )
-
-
-def _gain(figure: str, arm: str) -> Measure:
-    return lambda arms: arms[arm][figure] - arms[arm][f"start_{figure}"]
-
-
-def _over(figure: str, other: str) -> Measure:
-    return lambda arms: arms["crew"][figure] - arms["crew"][other]
 
 
 EXPERIMENT = Experiment(
@@ -298,9 +89,9 @@ EXPERIMENT = Experiment(
     "38.72 after one and two iterations, DPO on random pairs 29.19. MATH500: weighted vote 79.2, plain 78.2, "
     "best of 16 by CRew 72.2; greedily 71.2, then 75.0, then 71.4.",
     arms={
-        "crew": Arm(about="the pairs whose CRew is furthest apart, two iterations"),
-        "one iteration": Arm(about="one iteration of them", changes=("iterations=1",)),
-        "random": Arm(about="as many pairs of a right and a wrong solution", changes=("pairs.order=random",)),
+        "crew": arm("the pairs whose CRew is furthest apart, two iterations"),
+        "one iteration": arm("one iteration of them", "iterations=1"),
+        "random": arm("as many pairs of a right and a wrong solution", "pairs.order=random"),
     },
     figures={
         "selection": "share of right solutions found by CRew among one right and nine wrong, held out",
@@ -312,28 +103,29 @@ EXPERIMENT = Experiment(
         "best_of_n": "the same of the one of four with the highest CRew",
     },
     claims=(
-        Claim(says="The set-up can tell: the base's CRew finds the right one more often than chance",
-              measure=level("start_selection", "crew"), above=0.2, positive=True, control="chance, 0.1"),
-        Claim(says="It is the answer that tells: dealt anew, it tells nothing", below=0.15,
-              measure=level("start_selection_shuffled", "crew"), control="chance, 0.1"),
-        Claim(says="CRew finds more than perplexity does", above=0.0, control="the same model's perplexity",
-              measure=_over("start_selection", "start_selection_perplexity")),
-        Claim(says="The set-up learns: DPO on random pairs raises the share of right solutions", above=0.05,
-              measure=_gain("accuracy", "random"), positive=True, control="the base before training"),
-        Claim(says="CRew-DPO raises what CRew finds", measure=_gain("selection", "crew"), above=0.02,
-              control="the base before training"),
-        Claim(says="It raises it more than random pairs do", above=0.0,
-              measure=difference("selection", "crew", "random"), control="as many random pairs"),
-        Claim(says="It solves more than after random pairs", measure=difference("accuracy", "crew", "random"),
-              above=0.0, control="as many random pairs"),
-        Claim(says="The second iteration raises what CRew finds", above=0.0,
-              measure=difference("selection", "crew", "one iteration"), control="one iteration"),
-        Claim(says="A vote weighted by the base's CRew is right more often than a plain one", above=0.0,
-              measure=_over("start_weighted_vote", "start_vote"),
-              control="a plain vote over the same solutions"),
-        Claim(says="The base's best of four by CRew is right more often than any one", above=0.05,
-              measure=_over("start_best_of_n", "start_accuracy"),
-              control="the mean of the same solutions"),
+        Claim("The set-up can tell: the base's CRew finds the right one more often than chance",
+              level("start_selection", "crew"), "chance, 0.1", above=0.2, positive=True),
+        Claim("It is the answer that tells: dealt anew, it tells nothing",
+              level("start_selection_shuffled", "crew"), "chance, 0.1", below=0.15),
+        Claim("CRew finds more than perplexity does",
+              gain("start_selection", "crew", "start_selection_perplexity"),
+              "the same model's perplexity", above=0.0),
+        Claim("The set-up learns: DPO on random pairs raises the share of right solutions",
+              gain("accuracy", "random", "start_accuracy"), "the base before training", above=0.05,
+              positive=True),
+        Claim("CRew-DPO raises what CRew finds", gain("selection", "crew", "start_selection"),
+              "the base before training", above=0.02),
+        more("It raises it more than random pairs do", "selection", "crew", "random",
+             control="as many random pairs"),
+        more("It solves more than after random pairs", "accuracy", "crew", "random",
+             control="as many random pairs"),
+        more("The second iteration raises what CRew finds", "selection", "crew", "one iteration"),
+        Claim("A vote weighted by the base's CRew is right more often than a plain one",
+              gain("start_weighted_vote", "crew", "start_vote"), "a plain vote over the same solutions",
+              above=0.0),
+        Claim("The base's best of four by CRew is right more often than any one",
+              gain("start_best_of_n", "crew", "start_accuracy"), "the mean of the same solutions",
+              above=0.05),
     ),
     watched=((STAGE, "answers/right"), (STAGE, "pairs/accuracy")),
     notes="Solutions to select from are the writer's of the world, not the policy's, and the same for all "

@@ -19,6 +19,7 @@ from zlib import crc32
 
 from stablereward.errors import ConfigError
 from stablereward.rewards.sql import Database
+from stablereward.rewards.sql_tasks import Task
 
 COLUMNS = {
     "orders": ("price", "amount"),
@@ -150,3 +151,10 @@ def database(seed: int, num_rows: int = 40) -> Database:
             values = [number, *own, *(rng.randrange(num_rows) for _ in keys)]
             lines.append(f"INSERT INTO {table} VALUES ({', '.join(map(str, values))});")  # noqa: S608
     return Database.made("\n".join(lines), seconds=1.0)
+
+
+def written(num: int, *, seed: int, held_out: bool = False) -> list[Task]:
+    """So many questions, each with 32 queries of the writer's. Raises ConfigError as `questions` does."""
+    shop = database(seed)
+    made = questions(num, seed=seed, held_out=held_out)
+    return [Task(q.question, "", shop, q.sql, tuple(candidates(q, 32, seed=seed))) for q in made]

@@ -10,7 +10,8 @@ from stablereward.cli.plan import Planner
 from stablereward.errors import ConfigError
 from stablereward.policies import tiny, tiny_families
 from stablereward.recipes.judges import cream
-from stablereward.recipes.judges.cream import Config, agreement, paired, run
+from stablereward.recipes.judges.cream import Config, paired, run
+from stablereward.recipes.self_rewarding import consistency
 from stablereward.runs.figures import read
 from stablereward.training import learner
 from stablereward.types import Group, Reward
@@ -39,10 +40,10 @@ TURNED = ranked((1, 30), (2, 20), (3, 10))
 MIXED = ranked((1, 10), (2, 30), (3, 20))
 
 
-def test_agreement_by_hand() -> None:
-    found = [agreement(group) for group in (SAME, TURNED, MIXED)]
+def test_consistency_by_hand() -> None:
+    found = [consistency(group) for group in (SAME, TURNED, MIXED)]
     assert found == pytest.approx([1.0, 0.0, 2 / 3])
-    assert agreement(ranked((1, 1), (1, 2))) is None
+    assert consistency(ranked((1, 1), (1, 2))) is None
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,19 @@
 """CRew: what selects, what is paired, an exact resume, and its full-scale classes at a tiny size."""
 
 import json
-import random
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stablereward.cli.plan import Planner
-from stablereward.data.parsing import boxed
 from stablereward.data.preferences import write_preferences
 from stablereward.errors import ConfigError, DataError
 from stablereward.policies import tiny, tiny_families
 from stablereward.recipes.judges import crew
 from stablereward.recipes.judges.crew import Config, run
+from stablereward.recipes.problems import questions, verifier
+from stablereward.recipes.solving import to_select_from
 from stablereward.runs.figures import read
 from stablereward.training import learner
 from stablereward.types import Preference
@@ -73,13 +73,6 @@ def test_killed_within_an_iteration_and_resumed_is_the_same_to_the_byte(
         assert (config.output / name).read_bytes() == (whole / name).read_bytes(), name
 
 
-def test_exchanging_answers_keeps_reasonings_and_answers() -> None:
-    shown = Preference(question="q", responses=(r"a \boxed{1}.", r"b \boxed{2}.", "c"))
-    found = {crew.with_answers_exchanged(shown, boxed, random.Random(seed)).responses for seed in range(30)}
-    assert (r"a \boxed{2}.", r"b \boxed{1}.", "c") in found and shown.responses in found
-    assert all(one[0][0] + one[1][0] + one[2][0] == "abc" for one in found)
-
-
 def test_full_scale_classes_run_from_folders(tmp_path: Path) -> None:
     tokenizer = tiny.train_tokenizer((), vocab_size=264, phrases=["\\boxed{", "}"])
     tiny_families.create_llama(tmp_path / "model", tokenizer)
@@ -93,14 +86,14 @@ def test_full_scale_classes_run_from_folders(tmp_path: Path) -> None:
         solutions=tmp_path / "solutions.jsonl",
         output=tmp_path / "run",
     )
-    assert crew.to_select_from(config)[0].responses == shown.responses
-    right = crew.verifier(config, crew.questions(config))
-    asked = crew.questions(config)[0]
+    assert to_select_from(config)[0].responses == shown.responses
+    right = verifier(config, questions(config))
+    asked = questions(config)[0]
     assert right(asked.prompt, f"\\boxed{{{asked.answer}}}") and not right(asked.prompt, "\\boxed{x}")
     (tmp_path / "bare.jsonl").write_text('{"question": "Say 1."}\n{"question": "Say 2."}\n')
     bare = replace(config, data=tmp_path / "bare.jsonl")
     with pytest.raises(DataError, match="have no answer"):
-        crew.verifier(bare, crew.questions(bare))
+        verifier(bare, questions(bare))
 
 
 def test_a_run_without_data_is_refused_and_memory_can_be_planned(tmp_path: Path) -> None:

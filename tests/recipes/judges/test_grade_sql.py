@@ -1,7 +1,6 @@
 """GradeSQL: labels from execution, choices by hand, a run, and files of a user's own."""
 
 import json
-import math
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -11,10 +10,12 @@ import pytest
 from stablereward.cli.plan import Planner
 from stablereward.errors import ConfigError, DataError
 from stablereward.recipes.judges import grade_sql
-from stablereward.recipes.judges.grade_sql import Config, Task, labelled, run, tasks, tried
+from stablereward.recipes.judges.grade_sql import Config, asked, run, tasks
+from stablereward.recipes.verifiers import words
 from stablereward.rewards.sql import Database
+from stablereward.rewards.sql_tasks import Task, Tried, tried
 from stablereward.runs.figures import read
-from stablereward.types import Completion
+from stablereward.types import Prompt
 
 SHOP = Database.made("CREATE TABLE t (a INTEGER); INSERT INTO t VALUES (1), (2);")
 RIGHT = "SELECT a FROM t"
@@ -22,14 +23,8 @@ WRITTEN = (RIGHT, "SELECT a FROM t WHERE a > 1", "SELECT a FROM t WHERE a > 9", 
 TASK = Task("all", "t(a)", SHOP, "SELECT a FROM t ORDER BY a DESC", WRITTEN)
 
 
-def test_what_runs_and_what_is_right() -> None:
-    [one] = tried([TASK])
-    assert one.ran == (1.0, 1.0, 0.5, 0.0, 1.0) and one.right == (True, False, False, False, True)
-    [strict] = tried([TASK], ordered=True)
-    assert not any(strict.right)
-    assert tried([TASK._replace(gold="SELECT a FROM t WHERE a > 9")]) == []
-    with pytest.raises(DataError, match="gold query"):
-        tried([TASK._replace(gold="SELECT b FROM t")])
+def labelled(shown: list[Tried], config: Config) -> list[tuple[Prompt, str]]:
+    return words([one.sides(asked) for one in shown], config)
 
 
 def test_labels_are_balanced_each_text_once_and_only_of_what_ran() -> None:
@@ -42,21 +37,12 @@ def test_labels_are_balanced_each_text_once_and_only_of_what_ran() -> None:
     assert labelled(tried([TASK._replace(candidates=(RIGHT,))]), Config()) == []
 
 
-def test_choices_by_hand() -> None:
-    [one] = tried([TASK])
-    scores = dict(zip([("all", text) for text in WRITTEN[:4]], (0.2, 0.6, 0.9, 0.1), strict=True))
-    zeros = dict.fromkeys(scores, 0.0)
-    chosen = grade_sql._choices(one, 5, scores, zeros)
-    assert chosen == {"orm": 1, "orm_alone": 2, "released": 0, "first": 0, "majority": 0}
-    told = grade_sql._told_apart([one], scores)
-    assert told.value == pytest.approx(1 / 3) and told.n == 3
-
-
-def test_the_released_score_by_hand() -> None:
-    words = {7: "Yes", 8: " No"}
-    for ids, wanted in (((3, 7, 8), 0.4), ((8, 7), 0.0), ((3,), 0.5)):
-        written = Completion(text="", token_ids=ids, logprobs=tuple(math.log(0.4) for _ in ids))
-        assert grade_sql._first_word(written, words) == pytest.approx(wanted)
+def test_shuffled_words_are_the_same_ones_of_the_same_candidates() -> None:
+    shown = tried([TASK._replace(question=str(n)) for n in range(20)])
+    plain, dealt = (labelled(shown, Config(shuffled=dealt)) for dealt in (False, True))
+    assert [prompt for prompt, _ in plain] == [prompt for prompt, _ in dealt]
+    assert sorted(word for _, word in plain) == sorted(word for _, word in dealt)
+    assert [word for _, word in plain] != [word for _, word in dealt]
 
 
 def test_a_run_and_an_equal_one_of_the_same_seed(tmp_path: Path) -> None:

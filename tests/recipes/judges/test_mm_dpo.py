@@ -12,14 +12,15 @@ from stablereward.cli.plan import Planner
 from stablereward.data.preferences import write_preferences
 from stablereward.errors import ConfigError
 from stablereward.policies import tiny, tiny_families
+from stablereward.policies.scalar import load_scorer
 from stablereward.policies.token import TokenPolicy
 from stablereward.recipes.judges import mm_dpo
-from stablereward.recipes.judges.mm_dpo import Config, at, beta_of, dealt, lead, run, world_pairs
+from stablereward.recipes.judges.mm_dpo import Config, beta_of, run
+from stablereward.recipes.offline import preferences, text_pairs
 from stablereward.runs.figures import read
 from stablereward.training import learner
-from stablereward.training.direct import Held, with_parts
+from stablereward.training.direct import Held, lead
 from stablereward.types import Preference
-from stablereward.worlds.menu import Shop
 
 TINY = mm_dpo.tiny()
 assert TINY.ranked is not None
@@ -52,32 +53,6 @@ def test_law_the_bound_of_beta() -> None:
     held = Held(torch.zeros(1), torch.zeros(1), torch.tensor([1e9]))
     assert float(beta_of(TINY, [1.0])(held)) == pytest.approx(0.15)
     assert float(beta_of(replace(TINY, weight=1.0), [1.0])(held)) == pytest.approx(0.2)
-
-
-def test_pairs_of_the_world_and_leads_that_are_dealt() -> None:
-    assert TINY.ranked is not None
-    shop = Shop(TINY.ranked.menu, 0)
-    pairs = world_pairs(shop, TINY.ranked, 0)
-    assert len(pairs) == 60 * 10
-    utilities = [
-        [float(shop.utilities_PN[pair.prompt.number, one.answer]) for one in pair.trajectories]
-        for pair in pairs
-    ]
-    assert 0.6 < sum(a > b for a, b in utilities) / 600 < 0.95
-    assert min(map(lead, pairs)) < 0  # a label and the reward model may disagree
-    moved = dealt(pairs, replace(TINY, scale="shuffled"))
-    assert sorted(map(lead, moved)) == pytest.approx(sorted(map(lead, pairs)))
-    assert list(map(lead, moved)) != list(map(lead, pairs))
-    assert [p.trajectories for p in moved] == [p.trajectories for p in pairs]
-    assert dealt(pairs, TINY) == pairs
-    asked = [with_parts(pair, "reference", [-1.0, -2.0]) for pair in pairs]
-    kept = [r.parts for pair in dealt(asked, replace(TINY, scale="shuffled")) for r in pair.rewards]  # type: ignore[union-attr]
-    assert kept == [{"reference": -1.0}, {"reference": -2.0}] * 600
-
-
-def test_where_a_path_reaches_a_mark() -> None:
-    path = [(0.0, 1.0), (0.2, 2.0), (0.6, 4.0)]
-    assert at(path, 0.4) == pytest.approx(3.0) and at(path, 0.0) == 1.0 and at(path, 0.7) is None
 
 
 def test_killed_and_resumed_is_the_same_to_the_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,7 +97,11 @@ def test_ranked_texts_are_scored_and_learnt(tmp_path: Path) -> None:
         dpo=replace(Config().dpo, batch_size=4),
         hardware=replace(Config().hardware, device="cpu"),
     )
-    pairs = mm_dpo.text_pairs(TokenPolicy.load(config.model, device="cpu"), config)
+    policy, scorer = (
+        TokenPolicy.load(config.model, device="cpu"),
+        load_scorer(config.reward_model, device="cpu"),
+    )
+    pairs = text_pairs(policy, scorer, preferences(config))
     assert ["".join(t.text for t in pair.trajectories) for pair in pairs[:2]] == ["ba", "bc"]
     assert len(pairs) == 8 and len({lead(pair) for pair in pairs}) > 1
     folder = run(config)

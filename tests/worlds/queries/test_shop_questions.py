@@ -7,7 +7,7 @@ from stablereward.policies.token import TokenPolicy
 from stablereward.rewards.sql import execution_score, same_rows
 from stablereward.types import Failure, Prompt
 from stablereward.worlds.queries.base import blank
-from stablereward.worlds.queries.questions import Query, candidates, database, questions
+from stablereward.worlds.queries.questions import Query, candidates, database, questions, written
 
 JOINED = Query(
     aggregate="mean", column="price", table="orders", condition="age", operator="below", value=4,
@@ -20,6 +20,14 @@ def test_a_query_by_hand() -> None:
     assert JOINED.sql == (
         "SELECT AVG ( price ) FROM orders JOIN customers ON orders.customer = customers.id WHERE age < 4"
     )
+
+
+def test_what_is_written_is_the_writers_of_each_question() -> None:
+    made = written(20, seed=1, held_out=True)
+    asked = questions(20, seed=1, held_out=True)
+    assert [one.question for one in made] == [one.question for one in asked]
+    assert [list(one.candidates) for one in made] == [candidates(one, 32, seed=1) for one in asked]
+    assert all(not isinstance(one.database.run(one.gold), Failure) for one in made)
 
 
 def test_right_queries_run_and_parts_are_apart() -> None:
