@@ -8,6 +8,7 @@ from stablereward.types import Failure
 _TAG = re.compile(r"<(/?)(think|answer)\s*>", re.IGNORECASE)
 _THOUGHT_END = re.compile(r"</think\s*>", re.IGNORECASE)
 _MAX_ANSWER = 200
+BOX = r"\boxed{"
 _DECORATION = " \t\r\n*_\"'`[](){}.:#!$"
 _ANSWER = re.compile(
     r"(?:(?:the )?(?:response|answer|option|choice)[ *_:#\"'`\[(]*)?([0-9]{1,4})"
@@ -77,6 +78,20 @@ def answers(text: str, start: int = 0) -> tuple[list[tuple[int, int]], str]:
                 spans.append((opened, tag.start()))
             open_tag = ""
     return spans, open_tag
+
+
+def boxed(text: str) -> tuple[int, int] | None:
+    r"""The place inside the last \boxed{…}; None where there is none that ends."""
+    start = text.rfind(BOX)
+    if start < 0:
+        return None
+    start += len(BOX)
+    depth = 1
+    for place in range(start, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[place], 0)
+        if depth == 0:
+            return start, place
+    return None
 
 
 def _thinking(text: str, thought_end: re.Match[str] | None, first_answer: int) -> str:

@@ -30,8 +30,13 @@ def verdict_probability(completion: Completion, number: int, decode: Decode) -> 
     ids, span = completion.token_ids, _span(completion.text, number)
     if span is None or not ids or len(completion.logprobs) != len(ids):
         return None
+    return round(math.exp(sum(completion.logprobs[tokens_of(span, completion, decode)])), DIGITS)
+
+
+def tokens_of(span: tuple[int, int], completion: Completion, decode: Decode) -> slice:
+    """The tokens that hold the letters from the first of `span` to before its second, at least one."""
     first, last = (_token_of(letter, completion, decode) for letter in (span[0], span[1] - 1))
-    return round(math.exp(sum(completion.logprobs[first : last + 1])), DIGITS)
+    return slice(first, last + 1)
 
 
 def _span(text: str, number: int) -> tuple[int, int] | None:

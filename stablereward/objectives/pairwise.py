@@ -79,3 +79,13 @@ def dpo(
     https://arxiv.org/abs/2305.18290, equation 7.
     """
     return bradley_terry(chosen_log_ratio_B, rejected_log_ratio_B, beta=beta, confidence=confidence)
+
+
+def margin_beta(lead_B: Tensor, *, beta: float = 0.1, weight: float = 0.5, sharpness: float = 0.5) -> Tensor:
+    """β(δ) = β (1 + w (1 - exp(-k δ))), between β and (1 + w) β: a pair that a reward model is sure of pulls
+    harder.
+
+    δ is how much more the better response scores; where it scores less, β(δ) is β.
+    https://arxiv.org/abs/2502.10391, section 5.2.
+    """
+    return beta * (1 + weight * (1 - torch.exp(-sharpness * lead_B.clamp(min=0.0))))

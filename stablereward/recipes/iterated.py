@@ -9,7 +9,8 @@ from stablereward.ranges import Count
 from stablereward.recipes import works as stages
 from stablereward.recipes.completions import reinforced
 from stablereward.recipes.prompted import Prompted, monitors, prompts
-from stablereward.recipes.rounds import Choose, Rounds
+from stablereward.recipes.pupils import writer
+from stablereward.recipes.rounds import Choose, Rounds, imitated
 from stablereward.recipes.writers import STAGE
 from stablereward.rewards.reward import GroupReward
 from stablereward.runs.folder import RunFolder
@@ -45,18 +46,18 @@ def iterations(
 ) -> Learner:
     """Imitates what `choose` takes. With another `num_generations` there are so many more prompts."""
     num = num_generations or config.sampling.num_generations
+    pupil = writer(policy, replace(config.sampling, num_generations=num))
     return Rounds(
         run=folder,
         stage=STAGE,
-        policy=policy,
+        pupil=pupil,
         prompts=prompts(config),
         prompts_per_round=config.prompts_per_iteration * config.sampling.num_generations // num,
-        sampling=replace(config.sampling, num_generations=num),
         reward=reward,
         choose=choose,
+        lesson=imitated(pupil, config.imitation),
         num_rounds=config.iterations,
         updates=config.updates,
-        imitation=config.imitation,
         seed=config.seed,
         monitors=monitors(config),
     ).learner()

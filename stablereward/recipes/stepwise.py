@@ -25,8 +25,9 @@ from stablereward.ranges import Count, NotNegative, Number, Positive, Proportion
 from stablereward.recipes import works as stages
 from stablereward.recipes import writers
 from stablereward.recipes.completions import measured, reinforced
+from stablereward.recipes.problems import questions
 from stablereward.recipes.stages import Hardware, Lora, require_whole_batches
-from stablereward.recipes.writers import STAGE, asked, require_asked
+from stablereward.recipes.writers import STAGE, require_asked
 from stablereward.rewards.boxed import is_answer
 from stablereward.rewards.reward import Sample, each
 from stablereward.rewards.steps import Steps, StepScores, Verdict, signed, step_reward
@@ -39,7 +40,7 @@ from stablereward.training.planning import Work
 from stablereward.training.policy_gradient import RLConfig, require_trainable
 from stablereward.types import Prompt
 from stablereward.worlds.sums.checker import solved
-from stablereward.worlds.sums.problems import SEPARATOR, problems, terms
+from stablereward.worlds.sums.problems import SEPARATOR
 from stablereward.worlds.sums.process import step_scores
 
 SMOOTHED = 5
@@ -134,20 +135,6 @@ def objective(credit: Credit, outcome: float) -> Objective:
         beta=credit.beta,
         min_group=2,
     )
-
-
-def questions(config: Stepwise, *, held_out: bool = False) -> list[Question]:
-    """Those to train on, or those to measure on."""
-    if config.sums:
-        num = config.num_held_out if held_out else 4096
-        made = problems(num, seed=config.seed, held_out=held_out)
-        return [Question(prompt=prompt, answer=str(sum(terms(prompt)))) for prompt in made]
-    return asked(config.data, config.num_held_out, config.seed)[held_out]
-
-
-def prompts(config: Stepwise) -> list[Prompt]:
-    """What is trained on; none where no file is named."""
-    return [one.prompt for one in questions(config)]
 
 
 def is_labelled(config: Stepwise, one: Question) -> bool:

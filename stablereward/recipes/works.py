@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from stablereward.recipes.stages import Hardware, Lora
+from stablereward.training.direct import DPOConfig
 from stablereward.training.imitation import SFTConfig
 from stablereward.training.pairwise import RewardConfig
 from stablereward.training.planning import Drawing, Update, Work
@@ -52,6 +53,21 @@ def imitating(
     """Demonstrations of `completion` tokens, one a prompt; `drawing` where the policy made them itself."""
     update = Update(prompts=sft.batch_size, group=1, completion=completion, token_budget=sft.token_budget)
     return training(name, config, update, drawing)
+
+
+def preferring(
+    name: str,
+    config: Trained,
+    dpo: DPOConfig,
+    completion: int,
+    drawing: Drawing | None = None,
+    *,
+    reference: bool = False,
+) -> Work:
+    """Pairs of completions; `drawing` where the policy made them itself. No `reference` stays beside a model
+    that was its own, asked beforehand."""
+    update = Update(prompts=dpo.batch_size, group=2, completion=completion, token_budget=dpo.token_budget)
+    return training(name, config, update, drawing, reference=reference)
 
 
 def comparing(name: str, config: Trained, reward: RewardConfig, *, responses: int, completion: int) -> Work:

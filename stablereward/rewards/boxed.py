@@ -1,18 +1,12 @@
 """Answers in a box, as solutions of mathematics end: found in a text and compared as text."""
 
+from stablereward.data.parsing import boxed as span_of
+
 
 def boxed(text: str) -> str | None:
     r"""What the last \boxed{…} holds; None where there is none that ends."""
-    start = text.rfind(r"\boxed{")
-    if start < 0:
-        return None
-    start += len(r"\boxed{")
-    depth = 1
-    for place in range(start, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[place], 0)
-        if depth == 0:
-            return text[start:place]
-    return None
+    span = span_of(text)
+    return None if span is None else text[slice(*span)]
 
 
 def is_answer(text: str, answer: str) -> bool:

@@ -7,6 +7,7 @@ from stablereward.objectives.pairwise import (
     bradley_terry,
     centring,
     dpo,
+    margin_beta,
     plackett_luce,
     squared_error,
     tie,
@@ -103,3 +104,18 @@ def test_centring_and_tie_by_hand():
 
 def test_squared_error_is_the_mean_over_attributes():
     assert squared_error(torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0, 3.0]])).tolist() == [2.5]
+
+
+def test_margin_beta_by_hand():
+    lead_B = torch.tensor([-3.0, 0.0, 1.0, 1e6])
+    betas = margin_beta(lead_B).tolist()
+    assert betas == pytest.approx([0.1, 0.1, 0.1197, 0.15], abs=5e-5)
+    assert margin_beta(lead_B, weight=0.0).tolist() == pytest.approx([0.1] * 4)
+
+
+def test_law_the_gradient_of_soft_labels_at_zero():
+    """0 for c = 1/2, which holds the policy still, and -1/2 for c = 1."""
+    for confidence, wanted in ((0.5, 0.0), (1.0, -0.5)):
+        z_B = torch.zeros(1, requires_grad=True)
+        dpo(z_B, torch.zeros(1), beta=1.0, confidence=confidence).sum().backward()
+        assert z_B.grad.item() == pytest.approx(wanted)

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from stablereward.lab.experiment import Claim, Experiment, arm, change, gain, growth, less, more, ratio
 from stablereward.recipes import stepwise
-from stablereward.recipes.stepwise import Credit, Stepwise, prompts, works
+from stablereward.recipes.problems import prompts
+from stablereward.recipes.stepwise import Credit, Stepwise, works
 from stablereward.recipes.writers import STAGE
 from stablereward.training.optim import OptimConfig
 from stablereward.training.policy_gradient import RLConfig

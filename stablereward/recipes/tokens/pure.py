@@ -19,7 +19,8 @@ from pathlib import Path
 
 from stablereward.lab.experiment import Arm, Claim, Experiment, arm, gain, growth, less, more
 from stablereward.recipes import stepwise
-from stablereward.recipes.stepwise import Credit, Stepwise, prompts, works
+from stablereward.recipes.problems import prompts
+from stablereward.recipes.stepwise import Credit, Stepwise, works
 from stablereward.recipes.writers import STAGE
 from stablereward.training.optim import OptimConfig
 from stablereward.training.policy_gradient import RLConfig
