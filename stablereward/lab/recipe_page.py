@@ -161,7 +161,10 @@ def picture_name(short: str, number: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A line of the table of all systems."""
+    """A line of the table of all systems.
+
+    One that is no `system` is not counted; `lacks` says what is to come of one of which a part is there.
+    """
 
     name: str
     family: str
@@ -169,11 +172,14 @@ class Entry:
     idea: str
     tested: Sequence[Tested] = ()
     there: bool = False
+    system: bool = True
+    lacks: str = ""
 
 
 def catalogue(entries: Sequence[Entry]) -> str:
     """The page `docs/recipes/README.md`."""
-    there = sum(entry.there for entry in entries)
+    systems = [entry for entry in entries if entry.system]
+    there = sum(entry.there for entry in systems)
     rows = []
     for entry in entries:
         name = entry.name.rpartition("/")[2]
@@ -188,14 +194,18 @@ def catalogue(entries: Sequence[Entry]) -> str:
                 entry.family,
                 entry.paper,
                 entry.idea,
-                said or ("no evidence yet" if entry.there else "planned"),
+                said or ("no evidence yet" if entry.there else _planned_for(entry)),
             ]
         )
     head = ["recipe", "family", "paper", "idea", "claims"]
     return (
-        f"{SOURCE}\n# Recipes\n\n{there} of {len(entries)} systems are there. Each is one file; its page "
+        f"{SOURCE}\n# Recipes\n\n{there} of {len(systems)} systems are there. Each is one file; its page "
         "has the claim, the control and the figures.\n\n" + table(head, rows)
     )
+
+
+def _planned_for(entry: Entry) -> str:
+    return f"planned: {entry.lacks}" if entry.lacks else "planned"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
