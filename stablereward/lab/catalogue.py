@@ -1,6 +1,6 @@
 """The fifty-one systems of the family: those that are there, by their recipes, and those that are to come."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 from stablereward.lab.experiment import Tested
@@ -63,12 +63,21 @@ SYSTEMS = {
 
 STUDIES = {"judges/r1_reward": "../stability.md"}
 """The pages of systems whose evidence is a study with a command of its own."""
+PARTS = {
+    "judges/mm_dpo": ("judges/mm_rlhf", "mm_rlhf's half for a policy: DPO by margin", "the critique model"),
+}
+"""Recipes of a part of a system: which, the idea, and what that system still lacks. None counts as one."""
 
 
 def entries(recipes: Sequence[tuple[str, Any]], tested: Mapping[str, Sequence[Tested]]) -> list[Entry]:
-    """A line for every system, and for every other recipe that has an experiment, which is an own one."""
+    """A line for every system, each followed by its parts, and for every other recipe with an experiment."""
     modules = dict(recipes)
-    others = {name: ("", _title(module)) for name, module in recipes if name not in SYSTEMS}
+    lines: dict[str, tuple[str, str]] = {}
+    for system, (paper, idea) in SYSTEMS.items():
+        lines[system] = paper, idea
+        parts = {name: (paper, idea) for name, (whole, idea, _) in PARTS.items() if whole == system}
+        lines.update({name: told for name, told in parts.items() if name in modules})
+    lines.update({name: ("", _title(module)) for name, module in recipes if name not in lines})
     return [
         Entry(
             name=name,
@@ -77,11 +86,23 @@ def entries(recipes: Sequence[tuple[str, Any]], tested: Mapping[str, Sequence[Te
             idea=idea,
             tested=tested.get(name, ()),
             there=name in modules or name in STUDIES,
-            own=name in others,
+            own=name not in SYSTEMS and name not in PARTS,
+            part=name in PARTS,
             study=STUDIES.get(name, ""),
+            lacks=_lacks(name, modules),
         )
-        for name, (paper, idea) in {**SYSTEMS, **others}.items()
+        for name, (paper, idea) in lines.items()
     ]
+
+
+def _lacks(system: str, there: Container[str]) -> str:
+    """What is to come of a system of which a part is there."""
+    found = [
+        f"{lacks}; {part.rpartition('/')[2]} is there"
+        for part, (whole, _, lacks) in PARTS.items()
+        if whole == system and part in there
+    ]
+    return "; ".join(found)
 
 
 def _title(module: Any) -> str:

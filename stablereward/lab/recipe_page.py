@@ -161,7 +161,10 @@ def picture_name(short: str, number: int) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A line of the table. `own`: a recipe of no paper of the family; `study`: a page in place of its own."""
+    """A line of the table. `own`: a recipe of no paper of the family; `part`: of a part of one, not counted.
+
+    `study` is a page in place of its own; `lacks` says what is to come of a system of which a part is there.
+    """
 
     name: str
     family: str
@@ -171,18 +174,20 @@ class Entry:
     there: bool = False
     study: str = ""
     own: bool = False
+    part: bool = False
+    lacks: str = ""
 
 
 def catalogue(entries: Sequence[Entry]) -> str:
     """The page `docs/recipes/README.md`: the systems of the family, then recipes of no paper among them."""
     systems = [entry for entry in entries if not entry.own]
     own = [[_linked(one), one.family, one.idea, _said(one)] for one in entries if one.own]
-    there = sum(entry.there for entry in systems)
+    counted = [entry.there for entry in systems if not entry.part]
     rows = [[_linked(one), one.family, one.paper, one.idea, _said(one)] for one in systems]
     head = ["recipe", "family", "paper", "idea", "claims"]
     text = (
-        f"{SOURCE}\n# Recipes\n\n{there} of {len(systems)} systems are there. Each is one file; its page "
-        "has the claim, the control and the figures.\n\n" + table(head, rows)
+        f"{SOURCE}\n# Recipes\n\n{sum(counted)} of {len(counted)} systems are there. Each is one file; its "
+        "page has the claim, the control and the figures.\n\n" + table(head, rows)
     )
     return text + ("\n## Own\n\n" + table(["recipe", "family", "idea", "claims"], own) if own else "")
 
@@ -201,7 +206,11 @@ def _said(entry: Entry) -> str:
         for verdict in ("shown", "not shown", "refuted", "unknown")
     }
     said = ", ".join(f"{count} {verdict}" for verdict, count in verdicts.items() if count)
-    return said or ("no evidence yet" if entry.there else "planned")
+    return said or ("no evidence yet" if entry.there else _planned_for(entry))
+
+
+def _planned_for(entry: Entry) -> str:
+    return f"planned: {entry.lacks}" if entry.lacks else "planned"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

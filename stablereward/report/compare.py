@@ -13,7 +13,7 @@ from stablereward.report.distributions import side_by_side
 from stablereward.report.markup import Html, el, join
 from stablereward.report.page import page
 from stablereward.report.quantities import percent, plural
-from stablereward.report.results import accuracy, bar, headline, results_section, role, span
+from stablereward.report.results import HELD_OUT, accuracy, bar, headline, results_section, role, span
 from stablereward.report.run import Result, Run
 
 
@@ -105,7 +105,13 @@ def _leader(runs: Sequence[Run]) -> Html | None:
         return None
     share, name = max(scored)
     return el(
-        "p", f"Best of {len(scored)}: {name}, ", el("b", percent(share)), " held-out accuracy.", cls="verdict"
+        "p",
+        f"Best of {len(scored)}: {name}, ",
+        el("b", percent(share)),
+        " ",
+        HELD_OUT,
+        " accuracy.",
+        cls="verdict",
     )
 
 

@@ -7,6 +7,8 @@ from stablereward.report.quantities import SPACE, TOGETHER, is_number, percent, 
 from stablereward.report.run import Result, Run
 
 CHANCE = 0.5
+HELD_OUT = el("span", "held-out", cls="whole")
+"""Of the headline: a narrow page breaks before it and not inside."""
 WORDS = {
     "control": "control controls always random chance coin constant longer longest shorter shortest "
     "first second blind oracle hidden without no wrong shuffled blank length",
@@ -51,7 +53,13 @@ def verdict(results: list[Result]) -> Html | None:
         return None
     best, start = found
     share = accuracy(best) or 0.0
-    parts: list[Html | str] = [f"{_capital(best.judge)}: ", el("b", percent(share)), " held-out accuracy"]
+    parts: list[Html | str] = [
+        f"{_capital(best.judge)}: ",
+        el("b", percent(share)),
+        " ",
+        HELD_OUT,
+        " accuracy",
+    ]
     if start is not None:
         gain = share - (accuracy(start) or 0.0)
         colour = None if _overlap(best, start) else "up" if gain > 0 else "down"

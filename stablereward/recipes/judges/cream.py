@@ -142,5 +142,6 @@ EXPERIMENT = Experiment(
     ),
     watched=((ROUNDS, "pairs/accuracy"), (ROUNDS, "pairs/margin")),
     notes="A policy of twelve numbers on 20 prompts with 30 answers each. It begins with a bias that has "
-    "nothing to do with the utility, and the demonstrations have it too.",
+    "nothing to do with the utility, and the demonstrations have it too. The world was changed once after a "
+    "look at seed 100, which is not among the seeds here, and all four arms were seen on that seed.",
 )  # fmt: skip

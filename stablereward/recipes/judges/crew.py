@@ -129,5 +129,11 @@ EXPERIMENT = Experiment(
     ),
     watched=((STAGE, "answers/right"), (STAGE, "pairs/accuracy")),
     notes="Solutions to select from are the writer's of the world, not the policy's, and the same for all "
-    "arms of a seed. Four solutions vote, for sixteen of the base leave nothing to gain.",
+    "arms of a seed. That was chosen after a look: before the recipe was written CRew and perplexity were "
+    "scored on the base at five levels of weight noise, on problems of seed 0, which is a seed of the "
+    "evidence. Among the policy's own samples CRew had .715 there and perplexity .725. The undamaged base "
+    "and the writer's solutions were then taken, and CRew's lead of .209 on perplexity comes from that "
+    "choice: among a policy's own samples it was not seen. Votes went from sixteen to four after a run on "
+    "seed 100, which was at its ceiling with sixteen. With the answers dealt anew CRew still finds .141 "
+    "[.115, .167], where below .15 was wanted: that the answer alone tells is just not shown.",
 )  # fmt: skip

@@ -117,5 +117,7 @@ EXPERIMENT = Experiment(
     ),
     watched=((STAGE, GOLD), (STAGE, KL)),
     notes="60 prompts with 5 ranked answers each, 600 pairs, labels drawn by Bradley-Terry from the hidden "
-    "utilities, a reward model that errs by half a unit.",
+    "utilities, a reward model that errs by half a unit. Three of the arms were seen once before these runs, "
+    "on seed 100, which is not among the seeds here. At equal KL no form of β differs from the one it is "
+    "held against by more than .005, the ends of all intervals included.",
 )  # fmt: skip
