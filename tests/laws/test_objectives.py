@@ -300,7 +300,7 @@ def test_nobody_needs_the_parts_that_a_method_does_not_use(objective):
 
 def test_the_layer_imports_only_torch_and_types():
     allowed = ("torch", "stablereward.objectives", "stablereward.types")
-    standard = ("collections.abc", "dataclasses", "math", "typing")
+    standard = ("collections.abc", "dataclasses", "itertools", "math", "typing")
     for path in Path(stablereward.objectives.__path__[0]).glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             modules = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
