@@ -80,7 +80,7 @@ def test_rollouts_are_kept_with_their_image(tmp_path: Path) -> None:
             },
         ],
     }
-    assert second == {"update": 20, "images": [], "completions": []}
+    assert second == {"update": 20, "question": "x", "images": [], "completions": []}
 
 
 def test_rollouts_are_kept_with_their_tokens_and_the_clipped_ones(tmp_path: Path) -> None:
@@ -100,4 +100,4 @@ def test_only_the_first_prompts_are_kept(tmp_path: Path) -> None:
 def test_prompts_can_be_chosen(tmp_path: Path) -> None:
     keep(tmp_path, 1, num_prompts=1, chosen=[1, 0])
     [row] = lines(tmp_path / "rollouts" / "rl-000001.jsonl")
-    assert row == {"update": 1, "images": [], "completions": []}
+    assert row == {"update": 1, "question": "x", "images": [], "completions": []}
