@@ -175,4 +175,6 @@ def test_the_estimate_is_near_what_a_process_takes(tmp_path: Path) -> None:
     shares = [ours / theirs for ours, theirs in zip(estimated, measured, strict=True)]
     print([(f"{e / 2**20:.0f} of {m / 2**20:.0f} MiB") for e, m in zip(estimated, measured, strict=True)])
     assert all(WITHIN[0] <= share <= WITHIN[1] for share in shares), shares
-    assert sorted(range(3), key=estimated.__getitem__) == sorted(range(3), key=measured.__getitem__)
+    # What is estimated to need clearly more does need more.
+    clear = [(a, b) for a in range(3) for b in range(3) if estimated[a] > 1.1 * estimated[b]]
+    assert clear and all(measured[a] > measured[b] for a, b in clear)
