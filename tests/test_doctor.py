@@ -146,10 +146,10 @@ def test_a_run_is_warned_of_only_where_it_is_too_large(monkeypatch: pytest.Monke
     assert "ddpo seems to need" in (warning("ddpo", load("ddpo").tiny()) or "")
 
 
-def test_every_recipe_says_what_it_needs() -> None:
-    for name in (name for name in described() if "/" in name):
-        module = load(name)
-        assert hasattr(module, "works") or hasattr(module, "plan"), name
+@pytest.mark.parametrize("recipe", [name for name in described() if "/" in name])
+def test_every_recipe_is_planned_at_full_scale(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "--plan", recipe, "--gpu", "1000")
+    assert code == 0 and "\nfits: " in out
 
 
 @pytest.mark.parametrize("recipe", ["alignprop", "ddpo", "resfit"])

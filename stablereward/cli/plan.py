@@ -195,6 +195,8 @@ def _prompt(recipe: Any, config: Any, folder: Path, model: Any) -> tuple[Length,
     from stablereward.recipes.context import Context
     from stablereward.recipes.sources import first
 
+    if not folder.exists():
+        return _assumed(model), "assumed: the model is not here, and its shapes are those published"
     if not (folder / "tokenizer_config.json").exists():
         return _assumed(model), "assumed: the model's folder has no tokenizer"
     policy = without_weights(folder, model)
