@@ -66,7 +66,7 @@ def plan(config: Recipe, *, gpu: bool, at_once: int, steps: int, through_decoder
         f"  a step with its gradient: {_gib(step)}; decoding {both}: {_gib(decoding)}; "
         f"the reward's pass: {_gib(judging)}\n"
         f"  together: {_gib(together)}; {kept}\n"
-        "  Counted on shapes and not measured on a device; the adapters' own activations, the states between "
+        "  Counted on shapes, not measured on a GPU; the adapters' own activations, the states between "
         f"steps and\n  a kernel's scratch are left out. Fewer pictures with {setting}",
         together,
     )
