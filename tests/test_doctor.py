@@ -11,7 +11,7 @@ from stablereward.cli.devices import ROOM, Device, device_of, devices
 from stablereward.cli.doctor import libraries
 from stablereward.cli.memory import PUBLISHED, judging, training
 from stablereward.cli.plan import Planner, remedies, show_plan, warning
-from stablereward.errors import ConfigError
+from stablereward.errors import ConfigError, ModelError, StableRewardError
 from stablereward.policies.shipped import model_folder
 from stablereward.recipes.found import described, load
 from stablereward.recipes.judges.r1_reward import Config, tiny
@@ -139,32 +139,44 @@ def test_what_cannot_be_planned(
 
 
 def test_a_run_is_warned_of_only_where_it_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert warning("r1_reward", tiny()) is None
+    assert warning("r1_reward", tiny()) is None and warning("ddpo", load("ddpo").tiny()) is None
     assert warning("r1_reward", Config(model="nobody/nothing")) is None
     monkeypatch.setattr("stablereward.cli.plan.device_of", lambda name: Device("a GPU", 2**20, gpu=True))
     assert "seems to need" in (warning("r1_reward", tiny()) or "")
+    assert "ddpo seems to need" in (warning("ddpo", load("ddpo").tiny()) or "")
 
 
-def test_every_recipe_says_what_it_needs() -> None:
-    for name in (name for name in described() if "/" in name):
-        module = load(name)
-        assert hasattr(module, "works") or hasattr(module, "plan"), name
+@pytest.mark.parametrize("recipe", [name for name in described() if "/" in name])
+def test_every_recipe_is_planned_at_full_scale(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "--plan", recipe, "--gpu", "1000")
+    assert code == 0 and "\nfits: " in out
 
 
 @pytest.mark.parametrize("recipe", ["alignprop", "ddpo", "resfit"])
 def test_what_has_no_language_model_is_planned_by_its_own_rule(
     recipe: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    show_plan(recipe, None, [], None)
-    assert capsys.readouterr().out.startswith(f"{recipe}: ")
+    show_plan(recipe, None, [], 80)
+    out = capsys.readouterr().out
+    assert out.startswith(f"{recipe}: ") and out.splitlines()[-1].startswith(f"fits: {recipe} needs ")
+
+
+def test_a_generator_that_does_not_fit_is_an_error() -> None:
+    with pytest.raises(StableRewardError, match="does not fit: ddpo needs"):
+        show_plan("ddpo", None, [], 16)
+
+
+def test_a_generator_of_another_kind_has_no_plan_yet() -> None:
+    with pytest.raises(ModelError, match="shapes-flow: no UNet"):
+        show_plan("ddpo", None, ["task.model=shapes-flow"], 16)
 
 
 def test_the_plan_of_a_generator_counts_its_published_weights(capsys: pytest.CaptureFixture[str]) -> None:
     def told(*settings: str, recipe: str = "alignprop") -> dict[str, float]:
-        show_plan(recipe, None, settings, None)
+        show_plan(recipe, None, settings, 10_000)
         out = capsys.readouterr().out
-        found = re.findall(r"(network|text|decoder|gradient|together):? ([0-9.]+) GiB", out)
-        return {name: float(size) for name, size in found}
+        found = re.findall(r"(network|text|decoder|a step with its gradient|together):? ([0-9.]+) GiB", out)
+        return {name.removeprefix("a step with its "): float(size) for name, size in found}
 
     whole = told()
     # 859,520,964, 123,060,480 and 83,653,863 numbers in the files of Stable Diffusion 1.5.
@@ -172,5 +184,11 @@ def test_the_plan_of_a_generator_counts_its_published_weights(capsys: pytest.Cap
     assert [whole[name] for name in ("network", "text", "decoder")] == [
         round(4 * n / 2**30, 2) for n in weights
     ]
-    assert told("task.drawing.at_once=4")["together"] < whole["together"]
-    assert told(recipe="ddpo")["together"] < whole["together"]
+    assert told("training.at_once=4")["together"] < whole["together"]
+    black_box = told(recipe="ddpo")["together"]
+    assert told("task.drawing.at_once=4", recipe="ddpo")["together"] < black_box < whole["together"]
+    # The window of steps counts where they are kept.
+    all_kept = "hardware.gradient_checkpointing=false"
+    last, full = told(all_kept, "window=last")["together"], told(all_kept, "window=full")["together"]
+    assert whole["together"] < last
+    assert full - last == pytest.approx(49 * whole["gradient"], rel=1e-3)

@@ -55,10 +55,7 @@ class Planner:
         folder, self.config = read_config(resolved.model)
         self.shapes = Shapes(self.config)
         self.prompt, self.source = _prompt(self.module, resolved, folder, self.config)
-        if gpu is None:
-            self.device = device_of(resolved.hardware.device)
-        else:
-            self.device = Device("a GPU", int(gpu * GIB), gpu=True)
+        self.device = _device(resolved, gpu)
 
     def resolved(self, changes: Sequence[str] = ()) -> Any:
         return resolve(self.module.Config, self.file, [*self.settings, *changes])
@@ -75,7 +72,14 @@ def show_plan(recipe: str, config: Path | None, settings: Sequence[str], gpu: fl
     console = Console(highlight=False, markup=False, soft_wrap=True)
     module = load(recipe)
     if hasattr(module, "plan"):  # there is no language model in it, and it says itself what it needs
-        console.print(f"{recipe}: {module.plan(resolve(module.Config, config, settings))}")
+        resolved = resolve(module.Config, config, settings)
+        device = _device(resolved, gpu)
+        stated = module.plan(resolved, gpu=device.gpu)
+        console.print(f"{recipe}: {stated.words}")
+        share = _share(recipe, stated.peak, device)
+        if not device.fits(stated.peak):
+            raise StableRewardError(f"does not fit: {share}; change the settings or the device")
+        console.print(f"fits: {share}")
         return
     planner = Planner(recipe, config, settings, gpu)
     plan, device = planner.plan(), planner.device
@@ -88,35 +92,50 @@ def show_plan(recipe: str, config: Path | None, settings: Sequence[str], gpu: fl
     kept += "each of them freed, so the peak has their sum."
     console.print(turns if device.gpu else kept)
     need = plan.worst
-    share = f"{_size(need.peak)} of {_size(device.memory)} ({ROOM:.0%} may be used)"
+    share = _share(need.name, need.peak, device)
     if device.fits(need.peak):
-        console.print(f"fits: {need.name} needs {share}")
+        console.print(f"fits: {share}")
         return
     console.print("\nWhat would help, each on top of those before it:")
     for change, stage in remedies(planner, plan):
         verdict = "fits" if device.fits(stage.peak) else "still too much"
         console.print(f"  {change:<66} {_size(stage.peak):>10}  {verdict}")
-    raise StableRewardError(f"does not fit: {need.name} needs {share}; change the settings or the device")
+    raise StableRewardError(f"does not fit: {share}; change the settings or the device")
+
+
+def _device(config: Any, gpu: float | None) -> Device:
+    """A GPU of so many GiB, or what a run would use; main memory where hardware is not to be chosen."""
+    if not hasattr(config, "hardware"):
+        return device_of("cpu")
+    return device_of(config.hardware.device) if gpu is None else Device("a GPU", int(gpu * GIB), gpu=True)
+
+
+def _share(name: str, peak: int, device: Device) -> str:
+    return f"{name} needs {_size(peak)} of {_size(device.memory)} ({ROOM:.0%} may be used)"
 
 
 def warning(recipe: str, config: Any) -> str | None:
     """One line where a stage seems to need more than the device has; None where it fits or cannot be said."""
     module = load(recipe)
-    if not hasattr(module, "works"):
+    if not (hasattr(module, "works") or hasattr(module, "plan")):
         return None
     try:
-        folder, model = read_config(config.model)
-        prompt, _ = _prompt(module, config, folder, model)
-        device = device_of(config.hardware.device)
-        shapes = Shapes(model)
-        plan = Plan(tuple(needs(shapes, work, prompt, gpu=device.gpu) for work in module.works(config)))
+        device = _device(config, None)
+        if hasattr(module, "plan"):
+            name, peak = recipe, module.plan(config, gpu=device.gpu).peak
+        else:
+            folder, model = read_config(config.model)
+            prompt, _ = _prompt(module, config, folder, model)
+            shapes = Shapes(model)
+            plan = Plan(tuple(needs(shapes, work, prompt, gpu=device.gpu) for work in module.works(config)))
+            name, peak = plan.worst.name, plan.worst.peak
     except StableRewardError:  # the run itself says it better
         return None
-    if plan.worst.peak <= device.memory:
+    if peak <= device.memory:
         return None
-    needed, there = _size(plan.worst.peak), _size(device.memory)
+    needed, there = _size(peak), _size(device.memory)
     return (
-        f"warning: {plan.worst.name} seems to need {needed}, and {device.name} has {there}; "
+        f"warning: {name} seems to need {needed}, and {device.name} has {there}; "
         f"`stablereward doctor --plan {recipe}` with the same settings says what would help"
     )
 
@@ -176,6 +195,8 @@ def _prompt(recipe: Any, config: Any, folder: Path, model: Any) -> tuple[Length,
     from stablereward.recipes.context import Context
     from stablereward.recipes.sources import first
 
+    if not folder.exists():
+        return _assumed(model), "assumed: the model is not here, and its shapes are those published"
     if not (folder / "tokenizer_config.json").exists():
         return _assumed(model), "assumed: the model's folder has no tokenizer"
     policy = without_weights(folder, model)

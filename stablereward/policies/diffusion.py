@@ -338,14 +338,24 @@ class Parts(NamedTuple):
 
 
 def without_weights(model: str) -> Parts:
-    """A pipeline to plan with: a folder as its configs say, a name of the hub as version 1.5 is."""
+    """A pipeline to plan with: a folder as its configs say, a name of the hub as version 1.5 is.
+
+    Raises ModelError for a folder that is not of version 1 or 2, of which there is no plan yet.
+    """
     diffusers, folder = _diffusers(), pathlib.Path(str(pipeline_source(model)))
     unets, decoders = diffusers.UNet2DConditionModel, diffusers.AutoencoderKL
     with torch.device("meta"):
         if folder.is_dir():
-            unet = unets.from_config(unets.load_config(folder, subfolder="unet"))
-            decoder = decoders.from_config(decoders.load_config(folder, subfolder="vae"))
-            words = CLIPTextModel(CLIPTextConfig.from_pretrained(folder / "text_encoder"))
+            try:
+                unet = unets.from_config(unets.load_config(folder, subfolder="unet"))
+                decoder = decoders.from_config(decoders.load_config(folder, subfolder="vae"))
+                words = CLIPTextModel(CLIPTextConfig.from_pretrained(folder / "text_encoder"))
+            except (OSError, ValueError, KeyError, RuntimeError, TypeError, AttributeError) as error:
+                cause = str(error).strip().partition("\n")[0][:120]
+                raise ModelError(
+                    f"{folder}: no UNet, decoder and text encoder to plan with; give a folder of Stable "
+                    f"Diffusion 1 or 2: {cause}"
+                ) from error
             return Parts(unet, words, decoder, model)
         return Parts(
             unets(**SD1_UNET),

@@ -9,7 +9,7 @@ VISION = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_head
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """A language model of the Qwen2 kind."""
+    """A language model of the Qwen2 or the Llama kind."""
 
     hidden: int
     layers: int
@@ -39,6 +39,52 @@ SIZES = {
     "7B": Size(hidden=3584, layers=28, heads=28, keys=4, mlp=18_944, vocabulary=152_064, tied=False),
 }
 """From config.json of Qwen2.5-0.5B, Qwen2.5-VL-3B-Instruct and Qwen2.5-VL-7B-Instruct."""
+
+_QWEN_7B = {"model_type": "qwen2", **SIZES["7B"].config()}
+_QWEN_VL_7B = {
+    "model_type": "qwen2_5_vl",
+    "text_config": SIZES["7B"].config(),
+    "vision_config": {**VISION, "out_hidden_size": 3584},
+    "tie_word_embeddings": False,
+}
+_LLAMA_7B = Size(hidden=4096, layers=32, heads=32, keys=32, mlp=11_008, vocabulary=32_000, tied=False)
+_LLAMA_3_8B = Size(hidden=4096, layers=32, heads=32, keys=8, mlp=14_336, vocabulary=128_256, tied=False)
+_PYTHIA_410M = {
+    "model_type": "gpt_neox",
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "vocab_size": 50_304,
+    "tie_word_embeddings": False,
+}
+_LLAVA_ONEVISION_7B = {
+    "model_type": "llava_onevision",
+    "text_config": {**_QWEN_7B, "vocab_size": 152_000},
+    "vision_config": {
+        "model_type": "siglip_vision_model",
+        "hidden_size": 1152,
+        "intermediate_size": 4304,
+        "num_hidden_layers": 26,
+        "num_attention_heads": 16,
+        "patch_size": 14,
+        "image_size": 384,
+        "vision_use_head": False,
+    },
+    "tie_word_embeddings": False,
+}
+NAMED: dict[str, dict[str, Any]] = {
+    "Qwen/Qwen2.5-VL-7B-Instruct": _QWEN_VL_7B,
+    "Qwen/Qwen2.5-7B-Instruct": _QWEN_7B,
+    "Qwen/Qwen2.5-Math-7B": _QWEN_7B,
+    "Qwen/Qwen2.5-Math-7B-Instruct": _QWEN_7B,
+    "seeklhy/OmniSQL-7B": _QWEN_7B,
+    "huggyllama/llama-7b": {"model_type": "llama", **_LLAMA_7B.config()},
+    "meta-llama/Meta-Llama-3-8B": {"model_type": "llama", **_LLAMA_3_8B.config()},
+    "lmms-lab/llava-onevision-qwen2-7b-ov": _LLAVA_ONEVISION_7B,
+    **{f"EleutherAI/pythia-410m-seed{number}": _PYTHIA_410M for number in range(1, 10)},
+}
+"""What the papers' settings begin from, by name on the hub: enough of config.json to know every shape."""
 
 SD1_UNET = {"sample_size": 64, "cross_attention_dim": 768, "attention_head_dim": 8}
 SD1_VAE = {

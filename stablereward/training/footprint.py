@@ -17,7 +17,9 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 _HALVED = {functional.linear, functional.conv2d, functional.conv3d, torch.matmul, torch.bmm}
 _HALVED |= {Tensor.__matmul__, Tensor.matmul}
-"""What autocast computes in bfloat16, as far as language models use it."""
+"""What autocast computes in bfloat16, as far as these models use it."""
+_WHOLE = {functional.layer_norm, functional.group_norm}
+"""What it computes in float32 on a GPU, though given bfloat16."""
 
 
 class Live(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -72,6 +74,8 @@ class Fused(TorchFunctionMode):
         attention = func is functional.scaled_dot_product_attention
         if self.halved and (attention or func in _HALVED):
             args, kwargs = tree_map(self._half, (args, kwargs))
+        if self.halved and func in _WHOLE:
+            args, kwargs = tree_map(_full, (args, kwargs))
         if not attention:
             return func(*args, **kwargs)
         return _Attention.apply(*args[:3], kwargs.get("attn_mask"))  # type: ignore[no-untyped-call]
@@ -90,6 +94,10 @@ class Fused(TorchFunctionMode):
         if id(value) not in self._copies:
             self._copies[id(value)] = value.to(torch.bfloat16)
         return self._copies[id(value)]
+
+
+def _full(value: Any) -> Any:
+    return value.float() if isinstance(value, Tensor) and value.dtype == torch.bfloat16 else value
 
 
 class _Attention(torch.autograd.Function):

@@ -10,12 +10,12 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoModelForImageTextToText
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
 from stablereward.engines.token_step import JOINED_BYTES
 from stablereward.errors import ModelError
-from stablereward.policies import config_file
+from stablereward.policies import config_file, published
 from stablereward.policies.adapters import add_lora
 from stablereward.policies.attention import route
 from stablereward.policies.checkpointing import checkpoint_layers
@@ -36,25 +36,31 @@ BYTES_HALVED = 3
 def read_config(path_or_name: str | Path) -> tuple[Path, Any]:
     """A model's folder and its configuration. Nothing is downloaded.
 
-    Raises ModelError where there is no config.json here or it is of no family that transformers knows.
+    Where a model that a paper begins from is not here, it has its published shapes and a folder that does not
+    exist. Raises ModelError where another has no config.json here or is of no family that transformers knows.
     """
     folder = Path(os.path.expanduser(path_or_name))
     if str(path_or_name) in SHIPPED or os.path.exists(folder):
         folder = model_folder(path_or_name)
     else:
-        folder = _cached(str(path_or_name))
+        found = _cached(str(path_or_name))
+        if found is None:
+            return folder, AutoConfig.for_model(**published.NAMED[str(path_or_name)])
+        folder = found
     try:
         return folder, config_file.read_config(folder)
     except UNREADABLE as error:
         raise ModelError(f"{folder}: config.json cannot be read: {cause(error)}") from error
 
 
-def _cached(name: str) -> Path:
+def _cached(name: str) -> Path | None:
     try:
         found = try_to_load_from_cache(name, "config.json")
     except HFValidationError:
         found = None
     if not isinstance(found, str):
+        if name in published.NAMED:
+            return None
         raise ModelError(
             f"{name}: no such folder here, and a plan downloads nothing; `hf download {name} config.json "
             "--local-dir FOLDER` is enough, then --set model=FOLDER"

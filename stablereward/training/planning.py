@@ -102,6 +102,13 @@ class Needs:
         return self.weights + self.reference + self.moments + (sum if self.add_up else max)(turns)
 
 
+class Stated(NamedTuple):
+    """What a recipe without a language model says of its memory: words for people, and bytes at the peak."""
+
+    words: str
+    peak: int
+
+
 class Shapes:
     """A model's configuration, of which passes are taken once each."""
 

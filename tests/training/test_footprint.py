@@ -52,6 +52,14 @@ def test_a_weight_has_one_copy_however_often_it_is_used() -> None:
     assert taken.copies == 8 * 8 * 2
 
 
+def test_a_norm_is_taken_in_float32_under_autocast() -> None:
+    with META:
+        layer, norm = nn.Linear(8, 8, bias=False).requires_grad_(False), nn.GroupNorm(2, 8)
+        rows = torch.empty((2, 8))
+    with Fused(halved=True):
+        assert (layer(rows).dtype, norm(layer(rows)).dtype) == (torch.bfloat16, torch.float32)
+
+
 def kept(config: object, device: torch.device, group: int, *, checkpointing: bool, halved: bool) -> int:
     """Bytes that the forward pass of a tree keeps for the backward pass, without the weights."""
     with device:

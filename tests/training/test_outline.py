@@ -42,6 +42,22 @@ def test_a_model_that_is_not_here_says_what_to_download() -> None:
         read_config("nobody/nothing")
 
 
+@pytest.mark.parametrize(
+    ("name", "num_parameters"),
+    [
+        ("Qwen/Qwen2.5-VL-7B-Instruct", 8_292_166_656),
+        ("Qwen/Qwen2.5-Math-7B", 7_615_616_512),
+        ("huggyllama/llama-7b", 6_738_415_616),
+        ("meta-llama/Meta-Llama-3-8B", 8_030_261_248),
+        ("EleutherAI/pythia-410m-seed1", 405_334_016),
+    ],
+)
+def test_what_papers_begin_from_has_its_published_size(name: str, num_parameters: int) -> None:
+    folder, config = read_config(name)
+    assert Outline(config).num_parameters() == num_parameters
+    assert not folder.exists()
+
+
 def test_a_folder_without_a_model(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no model here"):
         read_config(tmp_path)

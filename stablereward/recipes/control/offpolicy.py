@@ -20,6 +20,7 @@ from stablereward.runs.progress import bar, say
 from stablereward.training.checkpoint import write_folder
 from stablereward.training.learner import Learner, train
 from stablereward.training.optim import OptimConfig
+from stablereward.training.planning import Stated
 from stablereward.training.replay import Transitions
 from stablereward.worlds.environments import make
 
@@ -109,11 +110,12 @@ def _in_turn(
         )
 
 
-def plan(config: OffPolicy) -> str:
-    """What `stablereward doctor --plan` says of it."""
+def plan(config: OffPolicy, *, gpu: bool) -> Stated:
+    """What `stablereward doctor --plan` says of it; the replay is in main memory, with a GPU or without."""
     capacity = config.learning.capacity
-    size = capacity * (4 * (2 * 50 + 3 * 7 + 1) + 2) / 2**20
-    return (
-        f"it has no language model, and so nothing to plan; its replay of {capacity} steps takes {size:.0f} "
-        "MiB where an observation has 50 numbers and an action 7, its networks a few more"
+    size = capacity * (4 * (2 * 50 + 3 * 7 + 1) + 2)
+    return Stated(
+        f"its replay of {capacity} steps takes {size / 2**20:.0f} MiB where an observation has 50 numbers "
+        "and an action 7, its networks a few more",
+        size,
     )

@@ -32,6 +32,7 @@ from stablereward.recipes.stages import Hardware
 from stablereward.rewards.differentiable import DifferentiableReward
 from stablereward.runs.folder import RunFolder
 from stablereward.training.learner import Learner
+from stablereward.training.planning import Stated
 from stablereward.training.protection import Protection
 from stablereward.training.reward_gradient import Piece, RewardGradientConfig, reward_gradient
 from stablereward.types import Prompt
@@ -73,20 +74,16 @@ def grad_steps(config: Config, num_steps: int, update: int) -> set[int]:
     return set(range(first, num_steps))
 
 
-def learner(
-    run: RunFolder, policy: DiffusionPolicy, reward: DifferentiableReward, prompts: Sequence[Prompt],
-    config: Config,
-) -> Learner:  # fmt: skip
+def learner(run: RunFolder, policy: DiffusionPolicy, reward: DifferentiableReward,
+            prompts: Sequence[Prompt], config: Config) -> Learner:  # fmt: skip
     """coefficient · (1 - reward), down its gradient."""
 
     def draw(piece: Piece) -> Drawn[Path]:
         steps = grad_steps(config, policy.num_steps, piece.update)
         return policy.draw(piece.prompts, piece.seeds, grad_steps=steps, detach_input=config.detach_input)
 
-    return reward_gradient(
-        run, "rl", policy, denoising(policy), draw, reward, prompts, config.training, config.seed,
-        price=lambda rewards_B: config.coefficient * (1 - rewards_B),
-    )  # fmt: skip
+    return reward_gradient(run, "rl", policy, denoising(policy), draw, reward, prompts, config.training,
+        config.seed, price=lambda rewards_B: config.coefficient * (1 - rewards_B))  # fmt: skip
 
 
 def run(config: Config, *, resume: bool = False) -> pathlib.Path:
@@ -96,9 +93,12 @@ def run(config: Config, *, resume: bool = False) -> pathlib.Path:
     return pictures.run(config, make, dump(config), resume=resume)
 
 
-def plan(config: Config) -> str:
-    """What `stablereward doctor --plan` says of it."""
-    return memory.plan(config, through_decoder=config.ddpo is None)
+def plan(config: Config, *, gpu: bool) -> Stated:
+    """What `stablereward doctor --plan` says of it; the longest window of a thousand updates counts."""
+    if config.ddpo is not None:
+        return ddpo.planned(config, config.ddpo.rl, gpu=gpu)
+    longest = max(len(grad_steps(config, config.task.drawing.num_steps, n)) for n in range(1, 1001))
+    return memory.plan(config, gpu=gpu, at_once=config.training.at_once, steps=longest, through_decoder=True)
 
 
 def tiny() -> Config:

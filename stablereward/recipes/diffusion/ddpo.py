@@ -29,6 +29,7 @@ from stablereward.training import optim
 from stablereward.training.collect import Collector
 from stablereward.training.learner import Learner
 from stablereward.training.optim import constant
+from stablereward.training.planning import Stated
 from stablereward.training.policy_gradient import RLConfig
 from stablereward.training.protection import Protection
 from stablereward.training.reinforce import reinforcement
@@ -89,9 +90,19 @@ def run(config: Config, *, resume: bool = False) -> Path:
     return pictures.run(config, make, dump(config), resume=resume)
 
 
-def plan(config: Config) -> str:
+def plan(config: Config, *, gpu: bool) -> Stated:
     """What `stablereward doctor --plan` says of it."""
-    return memory.plan(config, through_decoder=False)
+    return planned(config, config.ddpo.rl, gpu=gpu)
+
+
+def planned(config: pictures.Recipe, rl: RLConfig, *, gpu: bool) -> Stated:
+    """Pictures of a micro-batch are scored `at_once` together; each has a gradient at every step."""
+    drawing = config.task.drawing
+    group = rl.num_generations
+    num = group * min(rl.prompts_per_batch, -(-rl.token_budget // (group * drawing.num_steps)))
+    at_once = min(drawing.at_once, num)
+    steps = drawing.num_steps * -(-num // at_once)
+    return memory.plan(config, gpu=gpu, at_once=at_once, steps=steps, through_decoder=False)
 
 
 def tiny() -> Config:
