@@ -1,4 +1,4 @@
-"""What a policy has won by the time it is as far from its start as others: comparison at equal divergence."""
+"""Fronts of two objectives: reward at equal divergence, and the area that a front dominates."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -13,3 +13,17 @@ def reached(path: Sequence[tuple[float, float]], mark: float) -> float | None:
         if x <= mark <= y:
             return a if x == y else a + (b - a) * (mark - x) / (y - x)
     return None
+
+
+def hypervolume(points: Sequence[tuple[float, float]], reference: tuple[float, float]) -> float:
+    """The area that points of two objectives, of which more is better, dominate above a reference point.
+
+    A point that is not above the reference in both adds nothing, nor does one that another dominates.
+    The S-metric, https://doi.org/10.1109/4235.797969.
+    """
+    area, height = 0.0, reference[1]
+    for x, y in sorted(points, reverse=True):
+        if x > reference[0] and y > height:
+            area += (x - reference[0]) * (y - height)
+            height = y
+    return area

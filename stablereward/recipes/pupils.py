@@ -15,7 +15,7 @@ from stablereward.policies.policy import Family, Sampler, Savable
 from stablereward.policies.token import TokenPolicy
 from stablereward.types import Completion
 from stablereward.worlds import menu
-from stablereward.worlds.menu import Taste
+from stablereward.worlds.menu import Picker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,15 +52,15 @@ def writer(policy: TokenPolicy, sampling: Sampling) -> Pupil:
     )
 
 
-def taster(taste: Taste, num: int) -> Pupil:
-    """A policy of the world of menus, which picks `num` answers a prompt."""
+def picker(policy: Picker, num: int) -> Pupil:
+    """A policy that picks `num` answers a prompt from a menu."""
     return Pupil(
-        module=taste,
-        family=taste.family(),
-        sample=partial(taste.sample, num=num),
+        module=policy,
+        family=policy.family(),
+        sample=partial(policy.sample, num=num),
         num_generations=num,
         row=menu.row,
         trajectory=menu.pick,
-        frozen=lambda: copy.deepcopy(taste).requires_grad_(False),
-        family_of=Taste.family,
+        frozen=lambda: copy.deepcopy(policy).requires_grad_(False),
+        family_of=lambda one: one.family(),
     )

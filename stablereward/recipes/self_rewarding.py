@@ -24,7 +24,7 @@ from stablereward.policies.policy import Family
 from stablereward.ranges import Count, Number, require_ranges
 from stablereward.recipes import works as stages
 from stablereward.recipes.pairs import mined
-from stablereward.recipes.pupils import Pupil, taster, writer
+from stablereward.recipes.pupils import Pupil, picker, writer
 from stablereward.recipes.rounds import AnyGroup, Choose
 from stablereward.recipes.snapshots import Snapshots
 from stablereward.recipes.stages import Hardware, Lora, load_policy, stage
@@ -92,7 +92,7 @@ def started(config: SelfRewarding) -> Start:
     """The world's, or those of the files. Raises ConfigError where one is missing."""
     if config.menu is not None:
         shop = Shop(config.menu, config.seed)
-        pupil = taster(Taste(shop), config.sampling.num_generations)
+        pupil = picker(Taste(shop), config.sampling.num_generations)
         return Start(pupil=pupil, prompts=shop.prompts, shown=Groups(shop.demonstrations()))
     if config.data is None or config.demonstrations is None:
         raise ConfigError("data or demonstrations has no value; give files with --set data=FILE and so on")

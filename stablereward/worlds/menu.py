@@ -81,22 +81,12 @@ class Shop:
         return found
 
 
-class Taste(nn.Module):
-    """The policy: θ, of which nothing else is learnt."""
-
-    def __init__(self, shop: Shop) -> None:
-        super().__init__()
-        self.shop = shop
-        self.theta_D = nn.Parameter(shop.menu.begun * shop.wanted_D)
+class Picker(nn.Module):
+    """A policy that picks from menus, of which all is known."""
 
     def logprobs(self) -> Tensor:
         """Of every answer to every prompt, [P, N]."""
-        return (self.shop.features_PND @ self.theta_D).log_softmax(-1)
-
-    def utility(self) -> float:
-        """What its answers are worth, the exact mean over all prompts."""
-        with torch.no_grad():
-            return float((self.logprobs().exp() * self.shop.utilities_PN).sum(-1).mean())
+        raise NotImplementedError
 
     def family(self) -> Family[Asked, Pick]:
         """How training sees it."""
@@ -125,6 +115,28 @@ class Taste(nn.Module):
             taken = torch.multinomial(own_N.exp(), num, replacement=True, generator=drawn).tolist()
             found.append(tuple(Pick(answer=answer, logprobs=(float(own_N[answer]),)) for answer in taken))
         return found
+
+    def save(self, folder: Path) -> None:
+        """Writes what is learnt."""
+        raise NotImplementedError
+
+
+class Taste(Picker):
+    """The policy: θ, of which nothing else is learnt."""
+
+    def __init__(self, shop: Shop) -> None:
+        super().__init__()
+        self.shop = shop
+        self.theta_D = nn.Parameter(shop.menu.begun * shop.wanted_D)
+
+    def logprobs(self) -> Tensor:
+        """Of every answer to every prompt, [P, N]."""
+        return (self.shop.features_PND @ self.theta_D).log_softmax(-1)
+
+    def utility(self) -> float:
+        """What its answers are worth, the exact mean over all prompts."""
+        with torch.no_grad():
+            return float((self.logprobs().exp() * self.shop.utilities_PN).sum(-1).mean())
 
     def save(self, folder: Path) -> None:
         """Writes θ."""
