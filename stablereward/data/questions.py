@@ -42,7 +42,7 @@ def _question(row: object, where: str, folder: Path) -> Question:
     reader = next((one for one in FORMATS.values() if one.matches(row)), None)
     if reader is not None:
         preference = reader.read(row, where, folder)
-        return Question(prompt=Prompt.user(text=preference.question, images=preference.images))
+        return Question(prompt=Prompt(messages=preference.messages))
     name = next((field for field in FIELDS if field in row), None)
     if name is None:
         raise DataError(f"{where}: no field {', '.join(FIELDS)}; name the question's text one of these")

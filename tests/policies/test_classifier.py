@@ -116,7 +116,7 @@ def test_law_padding_and_company_never_matter(kind: str, pad: str, tmp_path: Pat
 def test_the_dialogue_is_the_chat_template_without_an_opened_turn(tmp_path: Path) -> None:
     model = load_scorer(make(tmp_path, "mistral", pad=None), device="cpu")
     assert isinstance(model, Classifier)
-    ids = model.encode("Hi", "Yes<|im_end|>no")["input_ids"]
+    ids = model.encode(Preference(question="Hi", responses=()), "Yes<|im_end|>no")["input_ids"]
     end = model.tokenizer.eos_token_id
     assert model.tokenizer.decode(ids) == (
         "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nYes< |im_end|>no<|im_end|>\n"
