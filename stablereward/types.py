@@ -74,7 +74,7 @@ class Message:
 
 
 Response = str | Message
-"""What is compared: a text, or a turn of the assistant that holds pictures, alone or between texts."""
+"""What is compared: a text, or a turn of the assistant, such as one that holds pictures or calls a tool."""
 
 
 def pictured(*parts: Part) -> Message:
@@ -83,8 +83,10 @@ def pictured(*parts: Part) -> Message:
 
 
 def parts_of(response: Response) -> tuple[Part, ...]:
-    """What a response is made of; a text is one part."""
-    return (response,) if isinstance(response, str) else response.parts
+    """What a response is made of; a text is one part, and so is a call of a tool, in words."""
+    if isinstance(response, str):
+        return (response,)
+    return (*response.parts, *(f"\n{call.text}" for call in response.tool_calls))
 
 
 def images_of(response: Response) -> tuple[ImageSource, ...]:

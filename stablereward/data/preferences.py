@@ -256,7 +256,11 @@ def _line(preference: Preference, where: str, folder: Path) -> bytes:
 
 
 def _written(response: Response, where: str, folder: Path) -> object:
-    return response if isinstance(response, str) else _content(response, where, folder)
+    if isinstance(response, str):
+        return response
+    if response.tool_calls:
+        raise DataError(f"{where}: a response calls tools, which no row can say; give the calls as text")
+    return _content(response, where, folder)
 
 
 def _content(message: Message, where: str, folder: Path) -> list[object]:

@@ -130,22 +130,19 @@ def messages_of(prompt: Prompt) -> list[dict[str, Any]]:
     """
     where = (prompt.preference.id if prompt.preference else "") or "prompt"
     numbers, calls = count(1), count(1)
-    open_calls: deque[str] = deque()
+    numbered: deque[str] = deque()
     found: list[dict[str, Any]] = []
     for message in prompt.messages:
         turn: dict[str, Any] = {"role": message.role, "content": _content(message, where, numbers)}
         if message.tool_calls:
             named = [replace(one, id=one.id or f"call_{next(calls)}") for one in message.tool_calls]
-            open_calls.extend(one.id for one in named)
+            numbered.extend(new.id for new, one in zip(named, message.tool_calls, strict=True) if not one.id)
             turn["content"] = turn["content"] or None
             turn["tool_calls"] = [
                 one.in_chat(json.dumps(dict(one.arguments), ensure_ascii=False)) for one in named
             ]
-        answered = message.tool_call_id or (message.role == "tool" and open_calls and open_calls[0])
-        if answered:
-            turn["tool_call_id"] = answered
-            if answered in open_calls:
-                open_calls.remove(answered)
+        if message.tool_call_id or (message.role == "tool" and numbered):
+            turn["tool_call_id"] = message.tool_call_id or numbered.popleft()
         found.append(turn)
     return found
 

@@ -21,7 +21,7 @@ from stablereward.policies.processor import cause
 from stablereward.policies.tree import EncodedGroup, EncodedPrompt
 from stablereward.policies.vision import PACKING
 from stablereward.policies.vocabulary import Vocabulary, value_without_tokens, without_tokens
-from stablereward.types import Message, Prompt, Response, ToolCall, images_of, parts_of
+from stablereward.types import Message, Prompt, Response, ToolCall, images_of
 
 BYTES_KEPT = 2**29
 TOGETHER = 16
@@ -152,13 +152,12 @@ class Encoder:
         return _Chat(tuple(map(harmless, prompt.messages)), _where(prompt))
 
     def _answered(self, asked: _Chat, response: Response) -> _Chat:
+        turn = Message("assistant", (response,)) if isinstance(response, str) else response
         said = (
-            without_tokens(p, self.vocabulary.breaking) if isinstance(p, str) else p
-            for p in parts_of(response)
+            without_tokens(part, self.vocabulary.breaking) if isinstance(part, str) else part
+            for part in turn.parts
         )
-        turn = Message("assistant", tuple(said))
-        if isinstance(response, Message):
-            turn = self._calling(replace(response, parts=turn.parts))
+        turn = self._calling(replace(turn, role="assistant", parts=tuple(said)))
         return _Chat((*asked.messages, turn), asked.where, opened=False)
 
     def _calling(self, message: Message) -> Message:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from stablereward.data.prompts import transcript
 from stablereward.types import Preference, parts_of
 
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
@@ -51,10 +52,14 @@ class Vocabulary:
         `preference` is what the prompt was made from.
         """
         if self.special_tags and preference is not None:
+            if any(text == part for turn in preference.messages for part in turn.parts):
+                return without_tokens(text, self.breaking)
             parts = (part for response in preference.responses for part in parts_of(response))
-            pieces = {preference.question, *(part for part in parts if isinstance(part, str))}
-            pieces |= {part for turn in preference.history for part in turn.parts if isinstance(part, str)}
-            pieces |= {call.text for turn in preference.history for call in turn.tool_calls}
+            pieces = {
+                transcript(preference),
+                preference.question,
+                *(part for part in parts if isinstance(part, str)),
+            }
             # The longest first, for a shorter one may be a part of it.
             for piece in sorted(pieces, key=len, reverse=True):
                 if any(tag in piece for tag in self.special_tags):
