@@ -271,10 +271,10 @@ def _content(message: Message, where: str, folder: Path) -> list[object]:
 
 
 def _turn(message: Message, where: str, folder: Path) -> dict[str, object]:
-    calls = [call.in_chat(dict(call.arguments)) for call in message.tool_calls]
-    row = {"tool_calls": calls, "tool_call_id": message.tool_call_id}
-    filled = {name: value for name, value in row.items() if value}
-    return {"role": message.role, "content": _content(message, where, folder)} | filled
+    row: dict[str, object] = {"role": message.role, "content": _content(message, where, folder)}
+    if message.tool_calls:
+        row["tool_calls"] = [call.in_chat(dict(call.arguments)) for call in message.tool_calls]
+    return row | ({"tool_call_id": message.tool_call_id} if message.tool_call_id else {})
 
 
 def _image_name(image: ImageSource, where: str, folder: Path) -> str:

@@ -108,7 +108,7 @@ def _said(prompt: Prompt) -> list[object]:
 
 def _turn(message: Message) -> list[object]:
     """Calls of tools, and the call that is answered, only where there are any."""
-    said = [message.role, [part if isinstance(part, str) else None for part in message.parts]]
+    said: list[object] = [message.role, [part if isinstance(part, str) else None for part in message.parts]]
     calls = [[call.text, call.id] for call in message.tool_calls]
     return [*said, calls, message.tool_call_id] if calls or message.tool_call_id else said
 
