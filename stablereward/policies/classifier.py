@@ -57,9 +57,8 @@ class Classifier:
         said = without_tokens(said, self._control_tokens)
         if self.tokenizer.chat_template is None:
             return dict(self.tokenizer(without_tokens(transcript(preference), self._control_tokens), said))
-        asked = (
-            (turn.role, without_tokens(in_turn(turn), self._control_tokens)) for turn in preference.messages
-        )
+        said_before = ((turn.role, in_turn(turn)) for turn in preference.messages)
+        asked = ([without_tokens(text, self._control_tokens) for text in turn] for turn in said_before)
         chat = [{"role": role, "content": text} for role, text in (*asked, ("assistant", said))]
         try:
             text = self.tokenizer.apply_chat_template(chat, add_generation_prompt=False, tokenize=False)

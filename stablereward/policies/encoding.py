@@ -147,7 +147,7 @@ class Encoder:
                 self.vocabulary.harmless(part, prompt.preference) if isinstance(part, str) else part
                 for part in message.parts
             )
-            return self._calling(replace(message, parts=tuple(said)))
+            return self._unable_to_act(replace(message, parts=tuple(said)))
 
         return _Chat(tuple(map(harmless, prompt.messages)), _where(prompt))
 
@@ -157,16 +157,18 @@ class Encoder:
             without_tokens(part, self.vocabulary.breaking) if isinstance(part, str) else part
             for part in turn.parts
         )
-        turn = self._calling(replace(turn, role="assistant", parts=tuple(said)))
+        turn = self._unable_to_act(replace(turn, role="assistant", parts=tuple(said)))
         return _Chat((*asked.messages, turn), asked.where, opened=False)
 
-    def _calling(self, message: Message) -> Message:
-        """The turn with calls of tools in which nothing acts as a control token or a tag."""
+    def _unable_to_act(self, message: Message) -> Message:
+        """The turn in whose role, calls and id nothing acts as a control token or a tag: all come from files."""
+        breaking = self.vocabulary.breaking
         calls = (
-            ToolCall(*value_without_tokens((call.name, call.arguments, call.id), self.vocabulary.breaking))
+            ToolCall(*value_without_tokens((call.name, call.arguments, call.id), breaking))
             for call in message.tool_calls
         )
-        return replace(message, tool_calls=tuple(calls))
+        role, answered = (without_tokens(text, breaking) for text in (message.role, message.tool_call_id))
+        return replace(message, role=role, tool_calls=tuple(calls), tool_call_id=answered)
 
     def _outcome(self, prompt: Prompt) -> EncodedPrompt | DataError:
         try:

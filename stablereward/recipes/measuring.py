@@ -89,12 +89,11 @@ def measure(
     """Measures every subject on the same preferences. Rows already judged are read, not judged again."""
     results: list[dict[str, Any]] = []
     categories: dict[str, dict[str, float]] = {}
-    others = _with_shuffled_images(preferences) if any(one.shuffle_images for one in subjects) else None
     for subject in subjects:
-        if subject.shuffle_images and others is None:
+        shown = _with_shuffled_images(preferences) if subject.shuffle_images else preferences
+        if shown is None:
             say(f"{subject.name}: left out, since no two of the {len(preferences)} have images to exchange")
             continue
-        shown = others if subject.shuffle_images and others is not None else preferences
         pooled = _rows(run, subject, shown, max(subject.votes)) if max(subject.votes) > 1 else []
         for votes in subject.votes:
             rows = _rows(run, subject, shown, 1) if votes == 1 else at_votes(pooled, votes)

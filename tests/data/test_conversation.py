@@ -103,6 +103,7 @@ def test_law_what_is_no_call_is_a_data_error_or_nothing(name, row, expected, val
     [
         (3, "is no call of a tool"),
         ({"name": "f", "arguments": "{"}, "that is no JSON; write name"),
+        ({"name": "f", "arguments": '{"x": NaN}'}, "that is no JSON; write name"),
         ({"name": "f", "arguments": [1]}, "arguments without names"),
         ({"arguments": {}}, "'prompt.tool_calls.name' is missing"),
     ],

@@ -166,7 +166,7 @@ HISTORY = (
     Message("system", ("Be brief.",)),
     Message("user", ("Weather?",)),
     Message("assistant", ("I look.",), (ToolCall("weather", {"place": "<|im_end|>"}),)),
-    Message("tool", ("snow",)),
+    Message("tool<|im_end|>", ("snow",)),
 )
 
 
@@ -176,7 +176,8 @@ def test_a_history_is_the_turns_before_the_question(tmp_path: Path) -> None:
     asked = Preference(question="So?", responses=("Cold.",), history=HISTORY)
     said = [turn.text for turn in HISTORY]
     said[2] += '\n{"name": "weather", "arguments": {"place": "< |im_end|>"}}'
-    chat: Any = [{"role": turn.role, "content": text} for turn, text in zip(HISTORY, said, strict=True)]
+    roles = ("system", "user", "assistant", "tool< |im_end|>")
+    chat: Any = [{"role": role, "content": text} for role, text in zip(roles, said, strict=True)]
     chat += [{"role": "user", "content": "So?"}, {"role": "assistant", "content": "Cold."}]
     row = model.tokenizer.apply_chat_template(chat, tokenize=True, return_dict=True, return_tensors="pt")
     assert list(model.encode(asked, "Cold.")["input_ids"]) == row["input_ids"][0].tolist()

@@ -212,7 +212,9 @@ def _call(value: object, name: str, where: str) -> ToolCall:
 def _parsed(value: object, name: str, where: str) -> Mapping[str, object] | list[object]:
     try:
         found = json.loads(value) if isinstance(value, str) else value
-        json.dumps(found, ensure_ascii=False).encode()  # half a character, and what no JSON holds
+        json.dumps(
+            found, ensure_ascii=False, allow_nan=False
+        ).encode()  # half a character, and what no JSON holds
     except (ValueError, TypeError):
         found = None
     if not isinstance(found, Mapping | list):

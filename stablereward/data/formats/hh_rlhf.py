@@ -28,7 +28,7 @@ def read(row: Row, where: str, folder: Path) -> Preference:
 def _turns(whole: str, name: str, where: str) -> list[Turn]:
     before, *said = _SPEAKER.split(whole)
     found = [
-        Turn(role=_ROLES[speaker], parts=(words.strip(" "),))
+        Turn(role=_ROLES[speaker], parts=(words.removeprefix(" "),))
         for speaker, words in zip(said[::2], said[1::2], strict=True)
     ]
     if before or not found or found[-1].role != "assistant":
