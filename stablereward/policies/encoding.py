@@ -161,7 +161,7 @@ class Encoder:
         return _Chat((*asked.messages, turn), asked.where, opened=False)
 
     def _unable_to_act(self, message: Message) -> Message:
-        """The turn in whose role, calls and id nothing acts as a control token or a tag: all come from files."""
+        """The turn, with role, calls and id, which files give, unable to act as a control token or a tag."""
         breaking = self.vocabulary.breaking
         calls = (
             ToolCall(*value_without_tokens((call.name, call.arguments, call.id), breaking))
