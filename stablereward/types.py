@@ -7,11 +7,12 @@ Shape letters used in names everywhere: B trajectories, G group size, N response
 (tokens, for language models), P prompt tokens, V vocabulary, K votes.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from PIL.Image import Image
 
@@ -25,11 +26,41 @@ _EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """What an assistant asks of a tool: its name, its arguments by name as JSON has them, and the call's id.
+
+    "" is no id: the results then come in the order of the calls.
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
+    id: str = ""
+
+    @property
+    def text(self) -> str:
+        """The call in words, for who reads text alone: one line of JSON."""
+        return json.dumps({"name": self.name, "arguments": dict(self.arguments)}, ensure_ascii=False)
+
+    def in_chat(self, arguments: object) -> dict[str, object]:
+        """The call as chats hold it, with its id where it has one. Templates want `arguments` as a mapping,
+        servers as a text of JSON."""
+        function = {"name": self.name, "arguments": arguments}
+        return ({"id": self.id} if self.id else {}) | {"type": "function", "function": function}
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a chat. `role` is "user", "assistant", "system" or another that the chat template knows."""
+    """One turn of a chat. `role` is "user", "assistant", "system", "tool" or another that the chat template
+    knows.
+
+    An assistant's turn may call tools after its text. A tool's turn is the result of the call
+    `tool_call_id`.
+    """
 
     role: str
     parts: tuple[Part, ...]
+    tool_calls: tuple[ToolCall, ...] = ()
+    tool_call_id: str = ""
 
     @property
     def text(self) -> str:
@@ -43,7 +74,7 @@ class Message:
 
 
 Response = str | Message
-"""What is compared: a text, or a turn of the assistant that holds pictures, alone or between texts."""
+"""What is compared: a text, or a turn of the assistant, such as one that holds pictures or calls a tool."""
 
 
 def pictured(*parts: Part) -> Message:
@@ -52,8 +83,10 @@ def pictured(*parts: Part) -> Message:
 
 
 def parts_of(response: Response) -> tuple[Part, ...]:
-    """What a response is made of; a text is one part."""
-    return (response,) if isinstance(response, str) else response.parts
+    """What a response is made of; a text is one part, and so is a call of a tool, in words."""
+    if isinstance(response, str):
+        return (response,)
+    return (*response.parts, *(f"\n{call.text}" for call in response.tool_calls))
 
 
 def images_of(response: Response) -> tuple[ImageSource, ...]:
@@ -78,8 +111,9 @@ class Preference:
 
     `ranks[i]` is the rank of `responses[i]`, 0 the best; equal ranks are ties; None is unlabelled.
     `images` belong to the question and are shown before its text; the frames of a video are images in time
-    order. Pictures of a response are the response's own, and go where it goes. `where` is the row it was read
-    from, as file and line; it says nothing of what the preference is.
+    order. Pictures of a response are the response's own, and go where it goes. `history` is what was said
+    before the question: a system prompt, earlier turns. `where` is the row it was read from, as file and
+    line; it says nothing of what the preference is.
     """
 
     question: str
@@ -89,6 +123,7 @@ class Preference:
     id: str = ""
     category: str = ""
     extra: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    history: tuple[Message, ...] = ()
     where: str = field(default="", compare=False, repr=False)
 
     @property
@@ -97,9 +132,25 @@ class Preference:
         return self.where or f"preference {self.id!r}"
 
     @property
+    def messages(self) -> tuple[Message, ...]:
+        """What the responses answer: the history, then the question as the user's turn.
+
+        An empty question without images after a history is no turn: the responses then follow the history,
+        as after the result of a tool.
+        """
+        if self.history and not (self.question or self.images):
+            return self.history
+        return (*self.history, Message("user", (*self.images, self.question)))
+
+    @property
+    def asked_images(self) -> tuple[ImageSource, ...]:
+        """The pictures of the history, then the question's."""
+        return (*(image for message in self.history for image in message.images), *self.images)
+
+    @property
     def all_images(self) -> tuple[ImageSource, ...]:
-        """The question's images, then those of the responses in the order shown."""
-        return (*self.images, *(image for response in self.responses for image in images_of(response)))
+        """The pictures of the history, the question's, then those of the responses in the order shown."""
+        return (*self.asked_images, *(image for response in self.responses for image in images_of(response)))
 
     @property
     def best(self) -> int | None:

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stablereward.cli.printing import printable
+from stablereward.data.prompts import transcript
 from stablereward.data.responses import in_words as said_in_words
 from stablereward.report.writing import clipped
 from stablereward.types import Judgement, Preference, Vote
@@ -54,7 +55,7 @@ def as_panel(vote: Vote, preference: Preference) -> Panel:
     for number, (said, share) in enumerate(zip(preference.responses, vote.probabilities, strict=True), 1):
         mark = "→" if vote.choice == number - 1 else " "
         shares.add_row(mark, str(number), f"{share:.0%}", _shown(said_in_words(said)))
-    parts: list[RenderableType] = [_shown(preference.question, style="bold"), Text(), shares, Text()]
+    parts: list[RenderableType] = [_shown(transcript(preference), style="bold"), Text(), shares, Text()]
     spokesman = _spokesman(vote)
     if spokesman is not None:
         shown = ", ".join(str(index + 1) for index in spokesman.order)

@@ -15,7 +15,7 @@ from PIL import Image
 from stablereward.data.formats import FORMATS, Format
 from stablereward.errors import ConfigError, DataError, StorageError, did_you_mean
 from stablereward.images import load_image
-from stablereward.types import ImageSource, Preference, Response
+from stablereward.types import ImageSource, Message, Preference, Response
 
 MAX_ROW_BYTES = 16 * 1024 * 1024
 MAX_ARRAY_BYTES = 512 * 1024 * 1024
@@ -242,6 +242,7 @@ def _line(preference: Preference, where: str, folder: Path) -> bytes:
         "ranks": preference.ranks,
         "images": [_image_name(image, where, folder) for image in preference.images],
         "extra": dict(preference.extra),
+        "history": [_turn(message, where, folder) for message in preference.history],
     }
     filled = {name: value for name, value in row.items() if name in {"question", "responses"} or value}
     try:
@@ -257,10 +258,23 @@ def _line(preference: Preference, where: str, folder: Path) -> bytes:
 def _written(response: Response, where: str, folder: Path) -> object:
     if isinstance(response, str):
         return response
+    if response.tool_calls:
+        raise DataError(f"{where}: a response calls tools, which no row can say; give the calls as text")
+    return _content(response, where, folder)
+
+
+def _content(message: Message, where: str, folder: Path) -> list[object]:
     return [
         part if isinstance(part, str) else {"image": _image_name(part, where, folder)}
-        for part in response.parts
+        for part in message.parts
     ]
+
+
+def _turn(message: Message, where: str, folder: Path) -> dict[str, object]:
+    row: dict[str, object] = {"role": message.role, "content": _content(message, where, folder)}
+    if message.tool_calls:
+        row["tool_calls"] = [call.in_chat(dict(call.arguments)) for call in message.tool_calls]
+    return row | ({"tool_call_id": message.tool_call_id} if message.tool_call_id else {})
 
 
 def _image_name(image: ImageSource, where: str, folder: Path) -> str:

@@ -24,7 +24,8 @@ _CHOICE = re.compile(r"if Response [0-9]+ is better")
 def r1_reward(preference: Preference) -> Prompt:
     """The R1-Reward prompt with the responses in the order of `preference.responses`.
 
-    One turn of the user: the question's images, then the template. A response's pictures stand in its place,
+    One turn of the user: the pictures of the history and the question, then the template, which has the
+    history as a `transcript` before the question. A response's pictures stand in its place,
     below its heading, which no published checkpoint was trained on. Raises DataError for fewer than two
     responses.
     """
@@ -35,11 +36,32 @@ def r1_reward(preference: Preference) -> Prompt:
         )
     if len(responses) == 2:
         first, second = map(parts_of, responses)
-        slots = {"question": (preference.question,), "answer1": first, "answer2": second}
+        slots = {"question": (transcript(preference),), "answer1": first, "answer2": second}
         body = _filled("r1_reward.txt", slots)
     else:
-        body = _filled("r1_reward_n.txt", _slots_n(preference.question, responses))
-    return Prompt(messages=(Message("user", (*preference.images, *body)),), preference=preference)
+        body = _filled("r1_reward_n.txt", _slots_n(transcript(preference), responses))
+    return Prompt(messages=(Message("user", (*preference.asked_images, *body)),), preference=preference)
+
+
+def transcript(preference: Preference) -> str:
+    """The history and the question as one text, for who reads no turns.
+
+    `User: …`, `Assistant: …` with an empty line between; a question without a history is its text alone.
+    """
+    return spoken_by(preference.messages)
+
+
+def spoken_by(messages: Sequence[Message]) -> str:
+    """The texts of turns with the role before each; of one turn its text alone. A call of a tool is JSON."""
+    if len(messages) == 1:
+        return in_turn(messages[0])
+    return "\n\n".join(f"{message.role.capitalize()}: {in_turn(message)}" for message in messages)
+
+
+def in_turn(message: Message) -> str:
+    """What a turn says: its text, then each call of a tool as a line of JSON."""
+    said = (message.text, *(call.text for call in message.tool_calls))
+    return "\n".join(said if message.text else said[1:])
 
 
 def parse_r1_reward(text: str, where: str = "prompt") -> tuple[str, tuple[str, ...]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stablereward.data.formats import FORMATS
+from stablereward.data.formats.conversation import turns
 from stablereward.data.preferences import rows_of
 from stablereward.errors import DataError
 from stablereward.types import Prompt
@@ -24,9 +25,9 @@ class Question:
 def read_questions(path: Path) -> list[Question]:
     """The questions of a JSONL, JSON or Parquet file, in order.
 
-    A row has its text in "prompt", "question" or "problem", as a text or as the one turn of a user, and may
-    have an "answer". A file of preferences gives their questions and images. Raises DataError naming the
-    file, the row and the field.
+    A row has its text in "prompt", "question" or "problem", as a text or as turns of a chat, after which the
+    assistant's is due, and may have an "answer". A file of preferences gives their questions, with history
+    and images. Raises DataError naming the file, the row and the field.
     """
     if not path.is_file():
         raise DataError(f"{path}: cannot be read (no such file); check the path")
@@ -42,19 +43,22 @@ def _question(row: object, where: str, folder: Path) -> Question:
     reader = next((one for one in FORMATS.values() if one.matches(row)), None)
     if reader is not None:
         preference = reader.read(row, where, folder)
-        return Question(prompt=Prompt.user(text=preference.question, images=preference.images))
+        return Question(prompt=Prompt(messages=preference.messages))
     name = next((field for field in FIELDS if field in row), None)
     if name is None:
         raise DataError(f"{where}: no field {', '.join(FIELDS)}; name the question's text one of these")
-    text = _said(row[name])
-    if text is None:
-        raise DataError(f"{where}: field {name!r} is neither a text nor one turn of a user")
+    prompt = _asked(row[name], name, where, folder)
     answer = next((row[field] for field in ANSWERS if row.get(field) is not None), None)
-    return Question(prompt=Prompt.user(text=text), answer=None if answer is None else str(answer))
+    return Question(prompt=prompt, answer=None if answer is None else str(answer))
 
 
-def _said(value: object) -> str | None:
-    """The text, or that of the one turn of a chat."""
-    if isinstance(value, list) and len(value) == 1 and isinstance(value[0], Mapping):
-        value = value[0].get("content") if value[0].get("role") == "user" else None
-    return value if isinstance(value, str) and value.strip() else None
+def _asked(value: object, name: str, where: str, folder: Path) -> Prompt:
+    """The text, or the turns of a chat."""
+    if isinstance(value, str) and value.strip():
+        return Prompt.user(text=value)
+    said = [turn.message for turn in turns(value, name, where, folder)] if isinstance(value, list) else []
+    if not said or said[-1].role not in ("user", "tool") or not (said[-1].text.strip() or said[-1].images):
+        raise DataError(
+            f"{where}: field {name!r} is neither a text nor a chat in which the assistant's turn is due"
+        )
+    return Prompt(messages=tuple(said))

@@ -29,7 +29,9 @@ def response_keys(preference: Preference) -> list[str]:
     def key(response: Response) -> str:
         if isinstance(response, str):
             return response
-        parts = [part if isinstance(part, str) else {"image": _name(part, root)} for part in response.parts]
+        parts = [
+            part if isinstance(part, str) else {"image": _name(part, root)} for part in parts_of(response)
+        ]
         return json.dumps(parts)
 
     return [key(response) for response in preference.responses]

@@ -11,7 +11,7 @@ from pydantic import BaseModel, FiniteFloat, ValidationError
 from stablereward.engines.engine import Engine, Sampling
 from stablereward.errors import DataError, StorageError
 from stablereward.images import load_image
-from stablereward.types import Completion, Failure, Prompt
+from stablereward.types import Completion, Failure, Message, Prompt
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,11 +103,14 @@ def _said(prompt: Prompt) -> list[object]:
     """The text of one turn of a user, images first; else its turns, None where an image stands."""
     if prompt.messages == Prompt.user(prompt.text, prompt.images).messages:
         return [prompt.text]
-    turns = [
-        [message.role, [part if isinstance(part, str) else None for part in message.parts]]
-        for message in prompt.messages
-    ]
-    return ["", turns]
+    return ["", [_turn(message) for message in prompt.messages]]
+
+
+def _turn(message: Message) -> list[object]:
+    """Calls of tools, and the call that is answered, only where there are any."""
+    said: list[object] = [message.role, [part if isinstance(part, str) else None for part in message.parts]]
+    calls = [[call.text, call.id] for call in message.tool_calls]
+    return [*said, calls, message.tool_call_id] if calls or message.tool_call_id else said
 
 
 class _Completion(BaseModel):

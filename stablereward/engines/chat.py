@@ -4,7 +4,9 @@ import base64
 import io
 import json
 import re
+from collections import deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Any
 
@@ -122,13 +124,27 @@ def messages_of(prompt: Prompt) -> list[dict[str, Any]]:
     """The prompt's turns. Images are PNG data URLs in their places; a turn without any is plain text, as
     text-only servers want it.
 
-    Raises DataError for an image that cannot be read.
+    A call of a tool has its arguments as a JSON text, and an id, which servers ask for: one without is
+    numbered, and results without an id answer such calls in their order. Raises DataError for an image that
+    cannot be read.
     """
     where = (prompt.preference.id if prompt.preference else "") or "prompt"
-    numbers = count(1)
-    return [
-        {"role": message.role, "content": _content(message, where, numbers)} for message in prompt.messages
-    ]
+    numbers, calls = count(1), count(1)
+    numbered: deque[str] = deque()
+    found: list[dict[str, Any]] = []
+    for message in prompt.messages:
+        turn: dict[str, Any] = {"role": message.role, "content": _content(message, where, numbers)}
+        if message.tool_calls:
+            named = [replace(one, id=one.id or f"call_{next(calls)}") for one in message.tool_calls]
+            numbered.extend(new.id for new, one in zip(named, message.tool_calls, strict=True) if not one.id)
+            turn["content"] = turn["content"] or None
+            turn["tool_calls"] = [
+                one.in_chat(json.dumps(dict(one.arguments), ensure_ascii=False)) for one in named
+            ]
+        if message.tool_call_id or (message.role == "tool" and numbered):
+            turn["tool_call_id"] = message.tool_call_id or numbered.popleft()
+        found.append(turn)
+    return found
 
 
 def _content(message: Message, where: str, numbers: Iterator[int]) -> str | list[dict[str, Any]]:

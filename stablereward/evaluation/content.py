@@ -11,6 +11,7 @@ from random import Random
 
 from PIL.Image import Image
 
+from stablereward.data.prompts import transcript
 from stablereward.data.responses import response_keys
 from stablereward.data.toy.scenes import draw, random_scene
 from stablereward.types import ImageSource, Message, Preference, Response
@@ -19,7 +20,7 @@ KEY_LETTERS = 20
 
 
 def content_keys(preferences: Sequence[Preference]) -> list[str]:
-    """One key a preference: a hash of question, responses, names of image files and which repetition it is.
+    """One key a preference: a hash of all that is said, the names of image files and the repetition it is.
 
     Ids are left out because they repeat: 25 of VL-RewardBench's occur twice. An image in memory counts
     with its pixels, the pictures of responses as `response_keys` has them.
@@ -27,24 +28,25 @@ def content_keys(preferences: Sequence[Preference]) -> list[str]:
     seen: Counter[str] = Counter()
     keys = []
     for preference in preferences:
-        images = [_image_name(image) for image in preference.images]
-        content = json.dumps([preference.question, response_keys(preference), images])
+        images = [_image_name(image) for image in preference.asked_images]
+        content = json.dumps([transcript(preference), response_keys(preference), images])
         keys.append(sha256(f"{seen[content]} {content}".encode()).hexdigest()[:KEY_LETTERS])
         seen[content] += 1
     return keys
 
 
 def question_keys(preferences: Sequence[Preference]) -> list[str]:
-    """One key a preference, the same for all that share question and images; "" where there is neither.
+    """One key a preference, the same for all that share history, question and images; "" where all are empty.
 
     An image file counts with its bytes, for files of many questions have the same name; one that cannot be
     read with its whole path; an image in memory with its pixels.
     """
     keys = []
     for preference in preferences:
-        images = [_image_content(image) for image in preference.images]
-        known = bool(preference.question.strip() or images)
-        content = json.dumps([preference.question, images])
+        images = [_image_content(image) for image in preference.asked_images]
+        asked = transcript(preference)
+        known = bool(asked.strip() or images)
+        content = json.dumps([asked, images])
         keys.append(sha256(content.encode()).hexdigest()[:KEY_LETTERS] if known else "")
     return keys
 
@@ -71,15 +73,17 @@ def with_stand_ins(preferences: Sequence[Preference]) -> tuple[list[Preference],
         drawn += 1
         return draw(random_scene(Random(f"{question} {image.name}")))
 
+    def seen(message: Message, question: str) -> Message:
+        parts = (part if isinstance(part, str) else there(part, question) for part in message.parts)
+        return replace(message, parts=tuple(parts))
+
     def shown(response: Response, question: str) -> Response:
-        if isinstance(response, str):
-            return response
-        parts = (part if isinstance(part, str) else there(part, question) for part in response.parts)
-        return Message(response.role, tuple(parts))
+        return response if isinstance(response, str) else seen(response, question)
 
     filled = [
         replace(
             p,
+            history=tuple(seen(message, p.question) for message in p.history),
             images=tuple(there(image, p.question) for image in p.images),
             responses=tuple(shown(response, p.question) for response in p.responses),
         )

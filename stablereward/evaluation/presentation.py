@@ -6,6 +6,7 @@ a run is resumed. Here the seed and the content alone decide.
 
 from hashlib import sha256
 
+from stablereward.data.prompts import transcript
 from stablereward.data.responses import response_keys
 from stablereward.types import Preference
 
@@ -19,7 +20,7 @@ def drawn_order(preference: Preference, seed: int) -> tuple[int, ...]:
     keys = response_keys(preference)
 
     def lot(index: int) -> bytes:
-        shown = (seed, preference.question, sorted(keys), keys[index])
+        shown = (seed, transcript(preference), sorted(keys), keys[index])
         return sha256(repr(shown).encode()).digest()
 
     return tuple(sorted(range(len(preference.responses)), key=lambda index: (lot(index), index)))

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
+from stablereward.data.prompts import transcript
 from stablereward.data.responses import in_words, response_keys
 from stablereward.judges.protocol import Opinion, orders
 from stablereward.types import Judgement, Preference
@@ -53,7 +54,7 @@ def random_choice(seed: int) -> Rule:
     """A fair die, thrown by a hash of the seed, what is shown and k: the same on every machine."""
 
     def choose(shown: Preference, k: int) -> int:
-        thrown = sha256(repr((seed, k, shown.question, tuple(response_keys(shown)))).encode()).digest()
+        thrown = sha256(repr((seed, k, transcript(shown), tuple(response_keys(shown)))).encode()).digest()
         return int.from_bytes(thrown, "big") % len(shown.responses)
 
     return Rule(choose)

@@ -102,6 +102,7 @@ class Judge:
         *,
         responses: Sequence[ResponseLike],
         image: ImageLike | Sequence[ImageLike] | None = None,
+        history: Sequence[Message] = (),
         votes: int = 1,
         both_orders: bool = True,
     ) -> Vote:
@@ -110,10 +111,11 @@ class Judge:
         `choice` is None on a tie (for example when each order gives another answer) or when all
         opinions failed, which `Vote.failures` tells apart. A list of images is shown in its order, of a
         folder at most 32 frames, evenly spaced in the order of their names. A response that is a str is
-        always a text; a picture is an image in memory or a `Path`.
+        always a text; a picture is an image in memory or a `Path`. `history` is what was said before.
         Raises `DataError` for fewer than two responses, a missing image file or a video.
         """
-        [result] = self.vote([_preference(question, responses, image)], votes=votes, both_orders=both_orders)
+        asked = _preference(question, responses, image, history)
+        [result] = self.vote([asked], votes=votes, both_orders=both_orders)
         return result
 
     def rank(
@@ -122,6 +124,7 @@ class Judge:
         *,
         responses: Sequence[ResponseLike],
         image: ImageLike | Sequence[ImageLike] | None = None,
+        history: Sequence[Message] = (),
         votes: int = 1,
     ) -> Ranking:
         """All responses from best to worst: each meets each in both orders.
@@ -129,19 +132,24 @@ class Judge:
         N responses cost N(N-1) prompts, `votes` completions each, all in one batch.
         Raises `DataError` as `compare` does.
         """
-        [result] = blocking(rank(self, [_preference(question, responses, image)], votes=votes))
+        [result] = blocking(rank(self, [_preference(question, responses, image, history)], votes=votes))
         return result
 
 
 def _preference(
-    question: str, responses: Sequence[ResponseLike], image: ImageLike | Sequence[ImageLike] | None
+    question: str,
+    responses: Sequence[ResponseLike],
+    image: ImageLike | Sequence[ImageLike] | None,
+    history: Sequence[Message],
 ) -> Preference:
     if isinstance(responses, str) or len(responses) < 2:
         raise DataError("a comparison needs a list of at least two responses")
     as_text(question, "question", "comparison")
     given = () if image is None else (image,) if isinstance(image, Image | Path | str) else image
     shown = tuple(source for item in given for source in _sources(item))
-    return Preference(question=question, responses=tuple(map(_response, responses)), images=shown)
+    return Preference(
+        question=question, responses=tuple(map(_response, responses)), images=shown, history=tuple(history)
+    )
 
 
 def _response(given: ResponseLike) -> Response:

@@ -63,8 +63,8 @@ def answer_confidence(decode: Decode, span: Span = boxed) -> Reading:
 
 
 def shown_alone(preference: Preference) -> Prompt:
-    """The question as a user's turn."""
-    return Prompt.user(preference.question, preference.images)
+    """The history and the question as turns."""
+    return Prompt(messages=preference.messages)
 
 
 @dataclass(kw_only=True)

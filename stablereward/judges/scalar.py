@@ -70,8 +70,11 @@ class Scalar:
 
 
 def _question(preference: Preference) -> Hashable:
-    """The same for preferences whose responses answer one question on the same images."""
-    return preference.question, _same(preference.images)
+    """The same for preferences whose responses answer one question on the same images, after one history."""
+    return tuple(
+        (turn.role, _same(turn.parts), tuple(call.text for call in turn.tool_calls), turn.tool_call_id)
+        for turn in preference.messages
+    )
 
 
 def _same(parts: Sequence[Part]) -> Hashable:

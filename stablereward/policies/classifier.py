@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jinja2 import TemplateError
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from stablereward.data.prompts import in_turn, transcript
 from stablereward.errors import ModelError
 from stablereward.policies.chat_template import find_template
 from stablereward.policies.config_file import read_config
@@ -45,14 +47,27 @@ class Classifier:
         self._pad_token_id: int | None = self._text_config.pad_token_id
         self._control_tokens = control_tokens_of(tokenizer, ())
 
-    def encode(self, question: str, response: Response) -> Mapping[str, list[int]]:
-        """One dialogue as tokens, without padding. Control tokens written out in the texts do not act."""
-        said = response if isinstance(response, str) else response.text
-        question, said = (without_tokens(text, self._control_tokens) for text in (question, said))
+    def encode(self, preference: Preference, response: Response) -> Mapping[str, list[int]]:
+        """One dialogue as tokens, without padding. Control tokens written out in the texts do not act.
+
+        A pair of sentences has the `transcript` of history and question as its first, and calls of tools are
+        text in both. Raises ModelError where the template refuses the turns.
+        """
+        said = response if isinstance(response, str) else in_turn(response)
+        said = without_tokens(said, self._control_tokens)
         if self.tokenizer.chat_template is None:
-            return dict(self.tokenizer(question, said))
-        chat = [{"role": "user", "content": question}, {"role": "assistant", "content": said}]
-        text = self.tokenizer.apply_chat_template(chat, add_generation_prompt=False, tokenize=False)
+            return dict(self.tokenizer(without_tokens(transcript(preference), self._control_tokens), said))
+        said_before = ((turn.role, in_turn(turn)) for turn in preference.messages)
+        asked = ([without_tokens(text, self._control_tokens) for text in turn] for turn in said_before)
+        chat = [{"role": role, "content": text} for role, text in (*asked, ("assistant", said))]
+        try:
+            text = self.tokenizer.apply_chat_template(chat, add_generation_prompt=False, tokenize=False)
+        except TemplateError as error:
+            roles = ", ".join(one["role"] for one in chat)
+            raise ModelError(
+                f"{self.source}: the chat template does not take the turns {roles} of {preference.name}: "
+                f"{cause(error)}; leave out what it does not know, or give the folder another template"
+            ) from error
         # The template has written the first token already.
         return dict(self.tokenizer(text, add_special_tokens=False))
 
@@ -68,7 +83,7 @@ class Classifier:
                     f"preference {preference.id!r}: has images, but the reward model reads text only; give a "
                     "model that sees"
                 )
-        rows = [self.encode(p.question, response) for p in preferences for response in p.responses]
+        rows = [self.encode(p, response) for p in preferences for response in p.responses]
         most = int(self._text_config.max_position_embeddings)
         lengths = [len(row["input_ids"]) for row in rows]
         found: list[float | Failure] = [too_long(length, most) for length in lengths]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from stablereward.data.prompts import transcript
 from stablereward.policies.policy import Family, Scored
 from stablereward.policies.token import TokenPolicy
 from stablereward.policies.tree import EncodedGroup
@@ -95,7 +96,7 @@ def show_prompt(prompt: Prompt) -> dict[str, Any]:
     if preference is None:
         return {"question": prompt.text.strip(), "images": prompt.images}
     return {
-        "question": preference.question,
+        "question": transcript(preference),
         "responses": list(preference.responses),
         "best": preference.best,
         "images": prompt.images,

@@ -17,10 +17,11 @@ from stablereward.errors import DataError, ModelError, TooLongError
 from stablereward.images import load_image
 from stablereward.policies.chat_template import keeps_places, opened_by, shows_answers
 from stablereward.policies.pixels import AS_BYTES, PIXELS, ByteTable, Media, PackedMedia
+from stablereward.policies.processor import cause
 from stablereward.policies.tree import EncodedGroup, EncodedPrompt
 from stablereward.policies.vision import PACKING
-from stablereward.policies.vocabulary import Vocabulary, without_tokens
-from stablereward.types import Message, Prompt, Response, images_of, parts_of
+from stablereward.policies.vocabulary import Vocabulary, value_without_tokens, without_tokens
+from stablereward.types import Message, Prompt, Response, ToolCall, images_of
 
 BYTES_KEPT = 2**29
 TOGETHER = 16
@@ -146,14 +147,28 @@ class Encoder:
                 self.vocabulary.harmless(part, prompt.preference) if isinstance(part, str) else part
                 for part in message.parts
             )
-            return Message(message.role, tuple(said))
+            return self._unable_to_act(replace(message, parts=tuple(said)))
 
         return _Chat(tuple(map(harmless, prompt.messages)), _where(prompt))
 
     def _answered(self, asked: _Chat, response: Response) -> _Chat:
-        special = [*self.vocabulary.control_tokens, *self.vocabulary.special_tags]
-        said = (without_tokens(p, special) if isinstance(p, str) else p for p in parts_of(response))
-        return _Chat((*asked.messages, Message("assistant", tuple(said))), asked.where, opened=False)
+        turn = Message("assistant", (response,)) if isinstance(response, str) else response
+        said = (
+            without_tokens(part, self.vocabulary.breaking) if isinstance(part, str) else part
+            for part in turn.parts
+        )
+        turn = self._unable_to_act(replace(turn, role="assistant", parts=tuple(said)))
+        return _Chat((*asked.messages, turn), asked.where, opened=False)
+
+    def _unable_to_act(self, message: Message) -> Message:
+        """The turn, with role, calls and id, which files give, unable to act as a control token or a tag."""
+        breaking = self.vocabulary.breaking
+        calls = (
+            ToolCall(*value_without_tokens((call.name, call.arguments, call.id), breaking))
+            for call in message.tool_calls
+        )
+        role, answered = (without_tokens(text, breaking) for text in (message.role, message.tool_call_id))
+        return replace(message, role=role, tool_calls=tuple(calls), tool_call_id=answered)
 
     def _outcome(self, prompt: Prompt) -> EncodedPrompt | DataError:
         try:
@@ -218,23 +233,36 @@ class Encoder:
         except TemplateError as error:
             roles = ", ".join(message.role for message in chat.messages)
             raise ModelError(
-                f"{self.source}: the chat template does not take the turns {roles}: {error}"
+                f"{self.source}: the chat template does not take the turns {roles} of {chat.where}: "
+                f"{cause(error)}; leave out what it does not know, or give the folder another template"
             ) from error
+        called = (call.name for turn in chat.messages for call in turn.tool_calls)
+        if lost := next((name for name in called if name not in rendered), None):
+            raise ModelError(
+                f"{self.source}: the chat template writes no calls of tools, such as that of {lost!r} in "
+                f"{chat.where}; give the folder a template that does"
+            )
         return rendered
 
     def _turn(self, message: Message) -> dict[str, Any]:
+        """As templates take it; a call's arguments are a mapping."""
+        turn: dict[str, Any] = {"role": message.role, "content": self._content(message)}
+        if message.tool_calls:
+            turn["tool_calls"] = [call.in_chat(dict(call.arguments)) for call in message.tool_calls]
+        return turn | ({"tool_call_id": message.tool_call_id} if message.tool_call_id else {})
+
+    def _content(self, message: Message) -> str | list[dict[str, str]]:
         if self.reads_text_only:
-            return {"role": message.role, "content": message.text}
+            return message.text
         parts = message.parts
         first = len(message.images)
         if any(not isinstance(part, str) for part in parts[first:]) and not self._keeps_places:
             # A template that would show all images before the text gets them as the text they stand for.
             token: str = self.processor.image_token
             parts = ("".join(part if isinstance(part, str) else token for part in parts),)
-        content = [
+        return [
             {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"} for part in parts
         ]
-        return {"role": message.role, "content": content}
 
     def _processed(self, texts: list[str], images: list[Image.Image], where: str) -> dict[str, Tensor]:
         asked = {

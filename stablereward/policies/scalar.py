@@ -59,9 +59,9 @@ that all share, or one for each where they hold pictures."""
 
 
 def dialogue(preference: Preference) -> Dialogue:
-    """The question as the user's turn, each response as a turn that may follow; a better rank earns more."""
+    """The history and the question as turns, each response as one that follows; a better rank earns more."""
     return Group(
-        prompt=Prompt.user(text=preference.question, images=preference.images, preference=preference),
+        prompt=Prompt(messages=preference.messages, preference=preference),
         trajectories=tuple(Answer(response) for response in preference.responses),
         rewards=tuple(Reward(value=-float(rank)) for rank in preference.ranks or ()),
     )
@@ -87,10 +87,10 @@ def encoded_dialogue(policy: TokenPolicy, one: Dialogue) -> EncodedDialogue:
 class ScalarModel(nn.Module):
     """A token policy that reads, and a head that makes scores of its states.
 
-    A score is that of the one dialogue, unpadded and alone, up to rounding: the question as the user's turn
-    and the response as the assistant's in the model's chat template, with no turn opened after it; of
-    pictures see `Encoder.answered`. The head computes in float32. `tokens_read` counts what `scores` has
-    read, a question once for all responses that share it.
+    A score is that of the one dialogue, unpadded and alone, up to rounding: the history and the question as
+    their turns and the response as the assistant's in the model's chat template, with no turn opened after
+    it; of pictures see `Encoder.answered`. The head computes in float32. `tokens_read` counts what `scores`
+    has read, a question once for all responses that share it.
     """
 
     def __init__(self, policy: TokenPolicy, head: nn.Module, config: HeadConfig) -> None:

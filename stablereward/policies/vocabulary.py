@@ -1,8 +1,9 @@
 """What a model's token ids stand for: text, the tags of a judgement, control, or nothing at all."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from stablereward.data.prompts import transcript
 from stablereward.types import Preference, parts_of
 
 TAGS = ("<think>", "</think>", "<answer>", "</answer>")
@@ -13,9 +14,9 @@ class Vocabulary:
     """The ids of a tokenizer in a model with `size` output rows.
 
     `control_tokens` are the special tokens as text, the `placeholders` of images among them, without the
-    tags; `special_tags` are the tags that the tokenizer has as special tokens. `textless` are the ids that
-    no token has: rows that pad the model's matrices, and holes. `unsaid` are all ids that `text` drops,
-    but for those that end a completion: writing one would be a step that nobody reads.
+    tags; `special_tags` are the tags that the tokenizer has as special tokens, and `breaking` are both.
+    `textless` are the ids that no token has: rows that pad the model's matrices, and holes. `unsaid` are all
+    ids that `text` drops, but for those that end a completion: writing one would be a step that nobody reads.
     """
 
     def __init__(
@@ -25,6 +26,7 @@ class Vocabulary:
         special = control_tokens_of(tokenizer, placeholders)
         self.control_tokens = [token for token in special if token not in TAGS]
         self.special_tags = [token for token in TAGS if token in special]
+        self.breaking = [*self.control_tokens, *self.special_tags]
         self.textless = sorted(set(range(size)) - set(tokenizer.get_vocab().values()))
         self._silent = {*tokenizer.convert_tokens_to_ids(self.control_tokens), *stop_ids, *self.textless}
         self.unsaid = sorted((self._silent - {*stop_ids}) & {*range(size)})
@@ -50,8 +52,14 @@ class Vocabulary:
         `preference` is what the prompt was made from.
         """
         if self.special_tags and preference is not None:
+            if any(text == part for turn in preference.messages for part in turn.parts):
+                return without_tokens(text, self.breaking)
             parts = (part for response in preference.responses for part in parts_of(response))
-            pieces = {preference.question, *(part for part in parts if isinstance(part, str))}
+            pieces = {
+                transcript(preference),
+                preference.question,
+                *(part for part in parts if isinstance(part, str)),
+            }
             # The longest first, for a shorter one may be a part of it.
             for piece in sorted(pieces, key=len, reverse=True):
                 if any(tag in piece for tag in self.special_tags):
@@ -72,3 +80,17 @@ def without_tokens(text: str, control_tokens: Sequence[str]) -> str:
         if len(token) > 1:
             text = text.replace(token, f"{token[0]} {token[1:]}")
     return text
+
+
+def value_without_tokens(value: Any, control_tokens: Sequence[str]) -> Any:
+    """The same of every text in a value as JSON has them, names of fields among them."""
+    if isinstance(value, str):
+        return without_tokens(value, control_tokens)
+    if isinstance(value, Mapping):
+        return {
+            value_without_tokens(name, control_tokens): value_without_tokens(one, control_tokens)
+            for name, one in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [value_without_tokens(one, control_tokens) for one in value]
+    return value

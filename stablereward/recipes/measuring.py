@@ -4,9 +4,11 @@ import json
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+from stablereward.data.prompts import transcript
 from stablereward.engines.hf import HFEngine
 from stablereward.errors import DataError
 from stablereward.evaluation import rows as row_files
@@ -18,8 +20,8 @@ from stablereward.judges.protocol import PreferenceJudge
 from stablereward.recipes.stages import Hardware, load_policy
 from stablereward.runs.files import to_jsonl, write_atomic, writing
 from stablereward.runs.folder import RunFolder
-from stablereward.runs.progress import bar
-from stablereward.types import Preference, Row
+from stablereward.runs.progress import bar, say
+from stablereward.types import ImageSource, Message, Part, Preference, Row, images_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +91,9 @@ def measure(
     categories: dict[str, dict[str, float]] = {}
     for subject in subjects:
         shown = _with_shuffled_images(preferences) if subject.shuffle_images else preferences
+        if shown is None:
+            say(f"{subject.name}: left out, since no two of the {len(preferences)} have images to exchange")
+            continue
         pooled = _rows(run, subject, shown, max(subject.votes)) if max(subject.votes) > 1 else []
         for votes in subject.votes:
             rows = _rows(run, subject, shown, 1) if votes == 1 else at_votes(pooled, votes)
@@ -139,12 +144,46 @@ def _content(row: Row) -> tuple[str, int, list[int]]:
     return row.id, row.best, [len(one.judgements) + len(one.failures) for one in row.votes]
 
 
-def _with_shuffled_images(preferences: Sequence[Preference]) -> list[Preference]:
-    """Every question with another question's images: a judge that looks falls to chance."""
-    order = list(range(len(preferences)))
-    random.Random(0).shuffle(order)
-    source = {n: order[(place + 1) % len(order)] for place, n in enumerate(order)}
-    return [replace(p, images=preferences[source[n]].images) for n, p in enumerate(preferences)]
+def _with_shuffled_images(preferences: Sequence[Preference]) -> list[Preference] | None:
+    """Every question with another's images: a judge that looks falls to chance.
+
+    Where responses hold pictures, they have those of the other's responses, dealt by lot, so that a better
+    picture says nothing of which response is. Pictures of a history are left out for the other's, which come
+    before the question. None where no preference has images, or none that may have another's.
+    """
+    found = list(preferences)
+    exchanged = False
+    rng = random.Random(0)
+    for pictured in (False, True):
+        order = [n for n, p in enumerate(preferences) if any(map(images_of, p.responses)) is pictured]
+        rng.shuffle(order)
+        for place, n in enumerate(order):
+            other = preferences[order[(place + 1) % len(order)]]
+            exchanged |= len(order) > 1 and bool(other.all_images)
+            found[n] = _with_images_of(other, preferences[n], rng)
+    return found if exchanged else None
+
+
+def _with_images_of(other: Preference, own: Preference, rng: random.Random) -> Preference:
+    given = [images for response in other.responses if (images := images_of(response))]
+    rng.shuffle(given)
+    dealt = cycle(given)
+    return replace(
+        own,
+        images=other.asked_images,
+        history=tuple(_in_place_of_images(turn, ()) for turn in own.history),
+        responses=tuple(
+            r if isinstance(r, str) or not r.images else _in_place_of_images(r, next(dealt))
+            for r in own.responses
+        ),
+    )
+
+
+def _in_place_of_images(message: Message, images: Sequence[ImageSource]) -> Message:
+    """The message with these where its first image is, and without its own."""
+    parts: list[Part] = [part for part in message.parts if isinstance(part, str)]
+    first = next((n for n, part in enumerate(message.parts) if not isinstance(part, str)), 0)
+    return replace(message, parts=(*parts[:first], *images, *parts[first:]))
 
 
 def _examples(
@@ -154,9 +193,9 @@ def _examples(
         given = row.votes[0]
         opinions = [vote.judgements[0] for vote in row.votes if vote.judgements]
         yield {
-            "question": preference.question,
+            "question": transcript(preference),
             "responses": [run.keep_response(response) for response in preference.responses],
-            "images": [run.keep_image(image) for image in preference.images],
+            "images": [run.keep_image(image) for image in preference.asked_images],
             "best": row.best,
             "category": preference.category,
             "judgements": [

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from stablereward.data.prompts import transcript
 from stablereward.data.responses import in_words
 from stablereward.errors import DataError, TooLongError
 from stablereward.judges.controls import longer_wins
@@ -188,10 +189,10 @@ def _shown(preference: Preference, model: ScalarModel) -> dict[str, Any]:
     """A question with the score of each response, as the report shows rollouts."""
     [scores] = model.scores([preference])
     return {
-        "question": preference.question,
+        "question": transcript(preference),
         "responses": list(preference.responses),
         "best": preference.best,
-        "images": preference.images,
+        "images": preference.asked_images,
         "completions": [
             {
                 "text": in_words(response),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from itertools import groupby, product
 
+from stablereward.data.prompts import transcript
 from stablereward.errors import DataError
 from stablereward.images import load_image
 from stablereward.report.markup import Html, el
@@ -133,13 +134,14 @@ def _card(one: Disagreement, judges: Sequence[str], categories: Sequence[str]) -
     if row.category in categories:
         classes.append(f"category-{categories.index(row.category)}")
     asked = (
-        question(one.preference.question, list(map(_response, one.preference.responses)), row.best)
+        question(transcript(one.preference), list(map(_response, one.preference.responses)), row.best)
         if one.preference
         else el("p", f"Pair {clipped(row.id, 120)}: response {row.best + 1} is better.", cls="question muted")
     )
     opinions = [
         _vote(judge, some, place) for judge, some in one.rows.items() for place in range(len(some.votes))
     ]
+    images = one.preference.asked_images if one.preference else ()
     return el(
         "article",
         el(
@@ -149,7 +151,7 @@ def _card(one: Disagreement, judges: Sequence[str], categories: Sequence[str]) -
         ),
         el(
             "div",
-            _pictures(one.preference.images) if one.preference and one.preference.images else None,
+            _pictures(images) if images else None,
             asked,
             el("div", *opinions, cls="judgements"),
             cls="columns",

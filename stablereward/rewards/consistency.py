@@ -5,6 +5,7 @@ from collections.abc import Callable
 from importlib.resources import files
 
 from stablereward.data.parsing import Verdict, verdict
+from stablereward.data.prompts import transcript
 from stablereward.data.responses import in_words
 from stablereward.engines.engine import Engine, Sampling
 from stablereward.rewards.reward import RewardFunction, Sample
@@ -57,7 +58,7 @@ def referee_prompt(preference: Preference, opinion: Verdict) -> Prompt:
     )
     return Prompt.user(
         text=_TEMPLATE.format(
-            question=_quoted(preference.question),
+            question=_quoted(transcript(preference)),
             responses=responses,
             analysis=_quoted(opinion.reasoning),
             choice=opinion.choice + 1,

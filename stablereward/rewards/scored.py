@@ -14,9 +14,9 @@ def scored_by(path_or_name: str | Path, *, device: str | None = None) -> GroupRe
 
     def reward(group: Group[Prompt, Completion]) -> Sequence[Reward | Failure]:
         asked = Preference(
-            question=group.prompt.text,
+            question="",
+            history=group.prompt.messages,
             responses=tuple(completion.text for completion in group.trajectories),
-            images=group.prompt.images,
         )
         [scores] = model.scores([asked])
         return [score if isinstance(score, Failure) else Reward(value=score) for score in scores]

@@ -11,7 +11,7 @@ from PIL import Image
 from stablereward.data.formats import FORMATS
 from stablereward.data.prompts import r1_reward
 from stablereward.errors import DataError
-from stablereward.types import Preference
+from stablereward.types import Message, Preference, ToolCall
 
 FOLDER = Path("data")
 IMAGE = (FOLDER / "a.png",)
@@ -25,6 +25,13 @@ def user(text: str) -> dict[str, str]:
 
 def assistant(text: str) -> dict[str, str]:
     return {"role": "assistant", "content": text}
+
+
+CALL = {
+    "id": "c1",
+    "type": "function",
+    "function": {"name": "weather", "arguments": '{"place": "Oslo"}'},
+}
 
 
 def message(*parts: dict[str, str]) -> str:
@@ -100,7 +107,7 @@ EXAMPLES = [
             ]
             for name, text in (("chosen", "good"), ("rejected", "bad"))
         },
-        Preference(**PAIR | {"question": "System: Be brief.\n\nUser: Q?"}, images=IMAGE),
+        Preference(**PAIR, images=IMAGE, history=(Message("system", ("Be brief.",)),)),
     ),
     (
         "sharegpt",
@@ -114,7 +121,39 @@ EXAMPLES = [
             "rejected": {"from": "gpt", "value": "bad"},
             "images": ["a.png"],
         },
-        Preference(**PAIR | {"question": "User: Who?\n\nAssistant: Me.\n\nUser: Why?"}, images=IMAGE),
+        Preference(
+            **PAIR | {"question": "Why?"},
+            history=(Message("user", ("Who?", *IMAGE)), Message("assistant", ("Me.",))),
+        ),
+    ),
+    (
+        "hh_rlhf",
+        {
+            name: f"\n\nHuman: Hi\n\nAssistant: Yes?\n\nSo?\n\nHuman: Q?\n\nAssistant: {text}"
+            for name, text in (("chosen", "good"), ("rejected", "bad"))
+        },
+        Preference(**PAIR, history=(Message("user", ("Hi",)), Message("assistant", ("Yes?\n\nSo?",)))),
+    ),
+    (
+        "stablereward",
+        {"question": "Q?", "responses": ["good", "bad"], "best": 0}
+        | {
+            "history": [
+                {"role": "system", "content": "Be brief."},
+                {"role": "user", "content": ["Who?", {"image": "a.png"}]},
+                {"role": "assistant", "tool_calls": [CALL]},
+                {"role": "tool", "content": "snow", "tool_call_id": "c1"},
+            ]
+        },
+        Preference(
+            **PAIR,
+            history=(
+                Message("system", ("Be brief.",)),
+                Message("user", ("Who?", *IMAGE)),
+                Message("assistant", (), (ToolCall("weather", {"place": "Oslo"}, "c1"),)),
+                Message("tool", ("snow",), tool_call_id="c1"),
+            ),
+        ),
     ),
     (
         "ms_swift",
@@ -252,6 +291,8 @@ def test_law_a_missing_or_foreign_field_is_a_data_error_or_optional(name, row, e
             },
             "part of type 'audio'",
         ),
+        ("hh_rlhf", {"chosen": "\n\nHuman: Hi", "rejected": "\n\nHuman: Hi"}, "does not go from"),
+        ("stablereward", {"question": "Q", "responses": ["x", "y"], "history": "Hi"}, "list of messages"),
         ("ms_swift", {"messages": [user("Q")], "rejected_response": "b"}, "does not end with the assistant"),
         ("nemo_rl", {"context": [user("Q")], "completions": [{}, {}]}, r"'completions\[0\].rank'"),
         ("r1_reward", {"message": "{", "answer": "1"}, "'message' is not JSON"),

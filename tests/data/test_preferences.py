@@ -11,7 +11,7 @@ from stablereward.data import preferences as module
 from stablereward.data.preferences import read_preferences, write_preferences
 from stablereward.errors import ConfigError, DataError, StorageError
 from stablereward.images import load_image
-from stablereward.types import Preference, pictured
+from stablereward.types import Message, Preference, ToolCall, pictured
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 ROW = {"question": "Q?", "responses": ["x", "y"], "best": 0}
@@ -20,6 +20,17 @@ PREFERENCES = [
     Preference(question="", responses=("é\n\t ", "日本🎨", "\\n\u2028"), ranks=(1, 0, 1)),
     Preference(question="no label", responses=("x", "y")),
     Preference(question="tie", responses=("x", "y"), ranks=(0, 0)),
+    Preference(
+        question="And?",
+        responses=("x", "y"),
+        history=(
+            Message("system", ("Be brief.",)),
+            Message("user", ("Who", "", "?")),
+            Message("assistant", (), (ToolCall("find", {"name": "日本", "most": [1, None]}, "1"),)),
+            Message("tool", ("Nobody.",), tool_call_id="1"),
+            Message("bot", ("Nobody.",)),
+        ),
+    ),
 ]
 
 
@@ -33,10 +44,12 @@ def test_responses_of_pictures_are_written_and_read_back(tmp_path):
     assert read.responses == (pictured(a), pictured(a, b), pictured("See", b, "?"), "text")
     write_preferences(tmp_path / "out.jsonl", [read])
     assert list(read_preferences(tmp_path / "out.jsonl")) == [read]
-    memory = Preference(question="Q?", responses=(pictured(Image.new("RGB", (2, 2), "red")), "text"))
+    red = Image.new("RGB", (2, 2), "red")
+    before = (Message("user", ("Like", red)),)
+    memory = Preference(question="Q?", responses=(pictured(red), "text"), history=before)
     write_preferences(tmp_path / "memory.jsonl", [memory])
     [read] = read_preferences(tmp_path / "memory.jsonl")
-    assert load_image(read.all_images[0], "").getpixel((0, 0)) == (255, 0, 0)
+    assert [load_image(one, "").getpixel((0, 0)) for one in read.all_images] == [(255, 0, 0)] * 2
     b.unlink()
     assert "b.png' does not exist" in refusal(path)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from stablereward.data import prompts
-from stablereward.data.prompts import parse_r1_reward, r1_reward
+from stablereward.data.prompts import parse_r1_reward, r1_reward, transcript
 from stablereward.errors import DataError
-from stablereward.types import Preference, pictured
+from stablereward.types import Message, Preference, ToolCall, pictured
 
 PAIR = Preference(question="Q?", responses=("first", "second"), images=(Path("a.png"), Path("b.png")), id="7")
 
@@ -72,6 +72,34 @@ def test_the_order_shown_moves_pictures_with_their_responses():
     pair = Preference(question="Q?", responses=(pictured(Path("1.png")), pictured(Path("2.png"))))
     given, turned = r1_reward(pair), r1_reward(pair.swapped())
     assert turned.images == given.images[::-1] and turned.text == given.text
+
+
+HISTORY = (
+    Message("system", ("Be brief.",)),
+    Message("user", ("Weather?", Path("0.png"))),
+    Message("assistant", ("I look.",), (ToolCall("weather", {"place": "Århus"}),)),
+    Message("tool", ("rain",)),
+)
+TRANSCRIPT = (
+    "System: Be brief.\n\nUser: Weather?\n\n"
+    'Assistant: I look.\n{"name": "weather", "arguments": {"place": "Århus"}}\n\nTool: rain'
+)
+
+
+@pytest.mark.parametrize("num", [2, 3])
+@pytest.mark.parametrize(("question", "asked"), [("Q?", f"{TRANSCRIPT}\n\nUser: Q?"), ("", TRANSCRIPT)])
+def test_law_a_history_is_a_transcript_in_the_questions_place(num: int, question: str, asked: str):
+    images = PAIR.images if question else ()
+    talk = Preference(question=question, responses=("a", "b", "c")[:num], images=images, history=HISTORY)
+    plain = Preference(question=asked, responses=talk.responses, images=(Path("0.png"), *images))
+    assert r1_reward(talk).messages == r1_reward(plain).messages
+    assert parse_r1_reward(r1_reward(talk).text)[0] == transcript(talk) == asked
+
+
+def test_a_question_without_a_history_is_its_own_transcript():
+    assert transcript(PAIR) == "Q?"
+    alone = Preference(question="", responses=("a", "b"), history=(Message("system", ("Be brief.",)),))
+    assert transcript(alone) == "Be brief."
 
 
 def test_three_responses():

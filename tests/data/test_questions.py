@@ -7,7 +7,7 @@ import pytest
 
 from stablereward.data.questions import Question, read_questions
 from stablereward.errors import DataError
-from stablereward.types import Prompt
+from stablereward.types import Message, Prompt
 
 
 def written(folder: Path, *rows: object) -> Path:
@@ -23,12 +23,17 @@ def test_every_kind_of_row(tmp_path: Path) -> None:
         {"problem": "1 + 1", "answer": 2},
         {"prompt": [{"role": "user", "content": "Hello"}], "ground_truth": "x"},
         {"question": "Which?", "responses": ["a", "b"], "best": 0},
+        {"prompt": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello"}]},
+        {"question": "Which?", "responses": ["a", "b"], "history": [{"role": "user", "content": "Hi"}]},
     )
+    hello, which = Prompt.user(text="Hello"), Prompt.user(text="Which?")
     assert read_questions(path) == [
         Question(prompt=Prompt.user(text="Why?")),
         Question(prompt=Prompt.user(text="1 + 1"), answer="2"),
         Question(prompt=Prompt.user(text="Hello"), answer="x"),
         Question(prompt=Prompt.user(text="Which?")),
+        Question(prompt=Prompt(messages=(Message("system", ("Be brief.",)), *hello.messages))),
+        Question(prompt=Prompt(messages=(Message("user", ("Hi",)), *which.messages))),
     ]
 
 
@@ -36,8 +41,8 @@ def test_every_kind_of_row(tmp_path: Path) -> None:
     ("row", "problem"),
     [
         ({"text": "Why?"}, "prompts.jsonl:1: no field prompt, question, problem"),
-        ({"prompt": " "}, "field 'prompt' is neither a text nor one turn of a user"),
-        ({"prompt": [{"role": "system", "content": "x"}]}, "neither a text nor one turn"),
+        ({"prompt": " "}, "field 'prompt' is neither a text nor a chat in which"),
+        ({"prompt": [{"role": "system", "content": "x"}]}, "neither a text nor a chat"),
         (["Why?"], "a row is list"),
     ],
 )

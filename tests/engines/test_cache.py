@@ -8,7 +8,7 @@ from stablereward.engines.cache import Cached
 from stablereward.engines.engine import Sampling
 from stablereward.engines.scripted import Scripted
 from stablereward.errors import StorageError
-from stablereward.types import Completion, Failure, Prompt
+from stablereward.types import Completion, Failure, Message, Prompt, ToolCall
 
 
 class Counting:
@@ -49,6 +49,21 @@ def test_another_text_image_sampling_or_identity_is_another_question() -> None:
         ask(engine, Prompt.user(text="a"), seed=1)
         ask(engine, Prompt.user(text="a"), temperature=0.0)
     assert len(counting.asked) == 12
+
+
+def test_another_role_call_or_result_is_another_question() -> None:
+    counting = Counting()
+    engine = Cached(counting.engine(), "m")
+
+    def talk(role: str, call: ToolCall, answers: str) -> Prompt:
+        said = (Message(role, ("a",)), Message("assistant", (), (call,)), Message("tool", (), (), answers))
+        return Prompt(messages=said)
+
+    one = ToolCall("f", {"x": 1}, "c")
+    ask(engine, talk("user", one, "c"), talk("system", one, "c"), talk("user", one, "d"))
+    ask(engine, talk("user", ToolCall("f", {"x": 2}, "c"), "c"), talk("user", ToolCall("f", {"x": 1}), "c"))
+    ask(engine, talk("user", ToolCall("f", {"x": 1}, "c"), "c"))
+    assert len(counting.asked) == 5
 
 
 def test_failures_are_asked_again() -> None:

@@ -11,7 +11,7 @@ from stablereward.engines.chat import extra_fields
 from stablereward.engines.engine import Sampling
 from stablereward.engines.http import OpenAIServer
 from stablereward.errors import ConfigError
-from stablereward.types import Completion, Failure, Prompt
+from stablereward.types import Completion, Failure, Message, Prompt, ToolCall
 from tests.engines.asking import failure, generate
 from tests.loopback import Reply, Request, loopback, says
 
@@ -289,3 +289,37 @@ def test_no_content_at_the_length_limit_is_a_cut_text_and_no_bad_answer() -> Non
         (Completion(text="", finished=False),)
     ]
     assert failure(generate(lambda _: says(None))[0]).reason == "bad_response"
+
+
+def test_turns_calls_of_tools_and_their_results_are_sent_as_such() -> None:
+    place, day = {"place": "Århus"}, {"day": 2}
+    talk = (
+        Message("system", ("Be brief.",)),
+        Message("user", ("Weather?",)),
+        Message("assistant", (), (ToolCall("weather", place, "w"), ToolCall("date", day))),
+        Message("tool", ("Monday",)),
+        Message("tool", ("rain",), tool_call_id="w"),
+        Message("assistant", ("I ask again.",), (ToolCall("date", {}),)),
+        Message("tool", ("Tuesday",)),
+        Message("user", ("So?",)),
+    )
+
+    def call(id: str, name: str, arguments: str) -> dict[str, object]:
+        return {"id": id, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+    _, server = generate(lambda _: says("hi"), [Prompt(messages=talk)])
+    assert server.requests[0].body["messages"] == [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "Weather?"},
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [call("w", "weather", '{"place": "Århus"}'), call("call_1", "date", '{"day": 2}')],
+        },
+        # A result without an id is that of the first call without one that has none yet.
+        {"role": "tool", "content": "Monday", "tool_call_id": "call_1"},
+        {"role": "tool", "content": "rain", "tool_call_id": "w"},
+        {"role": "assistant", "content": "I ask again.", "tool_calls": [call("call_2", "date", "{}")]},
+        {"role": "tool", "content": "Tuesday", "tool_call_id": "call_2"},
+        {"role": "user", "content": "So?"},
+    ]

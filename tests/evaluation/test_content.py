@@ -9,7 +9,7 @@ from PIL import Image
 from stablereward.evaluation.benchmarks import find
 from stablereward.evaluation.benchmarks.vl_rewardbench import load
 from stablereward.evaluation.content import content_keys, question_keys, subset, with_stand_ins
-from stablereward.types import Preference, pictured
+from stablereward.types import Message, Preference, pictured
 
 PAIRS = [Preference(question=f"q{i}", responses=("a", "b"), ranks=(0, 1), id="same") for i in range(30)]
 
@@ -30,6 +30,8 @@ def test_question_responses_and_images_make_the_key_and_nothing_else() -> None:
         replace(pair, responses=("b", "a")),
         replace(pair, images=(Path("a/2.png"),)),
         replace(pair, images=(Image.new("RGB", (2, 2)),)),
+        replace(pair, history=(Message("system", ("Be brief.",)),)),
+        replace(pair, history=(Message("user", (Path("a/2.png"),)),)),
     ):
         assert content_keys([other]) != [key]
     moved = replace(pair, images=(Path("elsewhere/1.png"),), id="new", category="c", ranks=(1, 0))
@@ -106,9 +108,10 @@ def test_only_missing_images_are_stood_in_for(tmp_path: Path) -> None:
 
 def test_missing_pictures_of_responses_are_stood_in_for(tmp_path: Path) -> None:
     pair = replace(PAIRS[0], responses=(pictured(tmp_path / "a.png"), pictured("See", tmp_path / "b.png")))
+    pair = replace(pair, history=(Message("user", (tmp_path / "c.png", "this")),))
     [filled], missing = with_stand_ins([pair])
-    assert missing == 2 and all(isinstance(image, Image.Image) for image in filled.all_images)
-    assert filled.swapped().all_images == filled.all_images[::-1]
+    assert missing == 3 and all(isinstance(image, Image.Image) for image in filled.all_images)
+    assert filled.swapped().all_images[1:] == filled.all_images[:0:-1]
 
 
 def test_no_pair_of_vl_rewardbench_is_lost_though_ids_repeat(shared: Callable[[str], Path]) -> None:

@@ -14,7 +14,7 @@ from stablereward.evaluation.evaluate import evaluate
 from stablereward.evaluation.metrics import summarise
 from stablereward.judges.judge import Judge
 from stablereward.policies.tiny import create
-from stablereward.types import Failure, Judgement, Preference, Prompt
+from stablereward.types import Failure, Judgement, Message, Preference, Prompt
 from tests.policies.test_classifier import make
 
 
@@ -37,6 +37,21 @@ def test_compare_votes_in_both_orders() -> None:
     result = JUDGE.compare("q", responses=["a", "aa"], votes=3)
     assert (result.choice, result.probabilities, len(result.judgements)) == (1, (0.0, 1.0), 6)
     assert len(JUDGE.compare("q", responses=["a", "aa"], votes=3, both_orders=False).judgements) == 3
+
+
+def test_what_was_said_before_reaches_the_judge() -> None:
+    seen = []
+
+    def looks(prompt: Prompt, k: int) -> str:
+        seen.append(prompt.text)
+        return "<answer>1</answer>"
+
+    before = [Message("system", ("Be brief.",)), Message("user", ("Hi",)), Message("assistant", ("Yes?",))]
+    judge = Judge(Scripted(looks))
+    judge.compare("q", responses=["a", "b"], history=before)
+    judge.rank("q", responses=["a", "b"], history=before)
+    said = "[Question]:\nSystem: Be brief.\n\nUser: Hi\n\nAssistant: Yes?\n\nUser: q  \n"
+    assert len(seen) == 4 and all(said in text for text in seen)
 
 
 def test_rank_orders_all_responses() -> None:

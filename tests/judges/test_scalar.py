@@ -10,7 +10,7 @@ from PIL import Image
 
 from stablereward.judges.judge import Judge
 from stablereward.judges.scalar import Scalar, opinion, probabilities
-from stablereward.types import Failure, Judgement, Preference
+from stablereward.types import Failure, Judgement, Message, Preference, ToolCall
 
 
 class Lengths:
@@ -75,3 +75,15 @@ def test_one_question_on_two_images_is_asked_twice() -> None:
     shown = [replace(PAIR, images=(image,)) for image in (first, second, first)]
     asyncio.run(Scalar(model=model).opinions(shown))
     assert model.asked == [("Which?", "aaa"), ("Which?", "a")] * 2
+
+
+def test_one_question_after_two_histories_is_asked_twice() -> None:
+    model = Lengths()
+    called = [Message("assistant", (), (ToolCall("f", {"x": x}),)) for x in (1, 2, 1)]
+    shown = [replace(PAIR, history=(turn,)) for turn in called]
+    # A question that looks like the transcript of a history is another one.
+    said = replace(PAIR, history=(Message("user", ("Hi",)),))
+    asyncio.run(
+        Scalar(model=model).opinions([*shown, said, replace(PAIR, question="User: Hi\n\nUser: Which?")])
+    )
+    assert len(model.asked) == 8

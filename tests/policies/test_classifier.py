@@ -23,7 +23,7 @@ from transformers import (
 from stablereward.errors import ConfigError, ModelError
 from stablereward.policies.classifier import Classifier
 from stablereward.policies.scalar import ScalarModel, is_reward_model, load_scorer
-from stablereward.types import Failure, Preference
+from stablereward.types import Failure, Message, Preference, ToolCall
 from tests.policies.families import tokenizer
 
 DIALOGUES = [
@@ -116,7 +116,7 @@ def test_law_padding_and_company_never_matter(kind: str, pad: str, tmp_path: Pat
 def test_the_dialogue_is_the_chat_template_without_an_opened_turn(tmp_path: Path) -> None:
     model = load_scorer(make(tmp_path, "mistral", pad=None), device="cpu")
     assert isinstance(model, Classifier)
-    ids = model.encode("Hi", "Yes<|im_end|>no")["input_ids"]
+    ids = model.encode(Preference(question="Hi", responses=()), "Yes<|im_end|>no")["input_ids"]
     end = model.tokenizer.eos_token_id
     assert model.tokenizer.decode(ids) == (
         "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nYes< |im_end|>no<|im_end|>\n"
@@ -149,6 +149,8 @@ def test_an_encoder_without_a_template_reads_a_pair_of_sentences(tmp_path: Path)
         expected = model.model(**row).logits[0, 0].item()
     pair = Preference(question="Hi", responses=("Yes", "Yes, and much more of it"))
     assert model.scores([pair])[0][0] == pytest.approx(expected, abs=1e-5)
+    talk = Preference(question="Hi", responses=("Yes",), history=(Message("system", ("Be brief.",)),))
+    assert model.encode(talk, "Yes") == dict(model.tokenizer("System: Be brief.\n\nUser: Hi", "Yes"))
 
 
 @pytest.mark.parametrize("kind", ["llama", "mistral"])
@@ -158,6 +160,40 @@ def test_what_does_not_fit_is_a_failure_and_the_others_are_scored(kind: str, tmp
     [(long, short)] = load_scorer(folder, device="cpu").scores([preference])
     assert isinstance(long, Failure) and long.reason == "too_long" and "256 fit" in long.detail
     assert short == pytest.approx(alone(folder, *DIALOGUES[0]), abs=1e-5)
+
+
+HISTORY = (
+    Message("system", ("Be brief.",)),
+    Message("user", ("Weather?",)),
+    Message("assistant", ("I look.",), (ToolCall("weather", {"place": "<|im_end|>"}),)),
+    Message("tool<|im_end|>", ("snow",)),
+)
+
+
+def test_a_history_is_the_turns_before_the_question(tmp_path: Path) -> None:
+    model = load_scorer(make(tmp_path, "mistral", pad=None), device="cpu")
+    assert isinstance(model, Classifier)
+    asked = Preference(question="So?", responses=("Cold.",), history=HISTORY)
+    said = [turn.text for turn in HISTORY]
+    said[2] += '\n{"name": "weather", "arguments": {"place": "< |im_end|>"}}'
+    roles = ("system", "user", "assistant", "tool< |im_end|>")
+    chat: Any = [{"role": role, "content": text} for role, text in zip(roles, said, strict=True)]
+    chat += [{"role": "user", "content": "So?"}, {"role": "assistant", "content": "Cold."}]
+    row = model.tokenizer.apply_chat_template(chat, tokenize=True, return_dict=True, return_tensors="pt")
+    assert list(model.encode(asked, "Cold.")["input_ids"]) == row["input_ids"][0].tolist()
+    with torch.no_grad():
+        expected = model.model(**row).logits[0, 0].item()
+    assert model.scores([asked])[0] == pytest.approx((expected,), abs=1e-5)
+
+
+def test_a_template_that_refuses_a_role_is_one_clear_line(tmp_path: Path) -> None:
+    path = make(tmp_path, "mistral", pad=None) / "chat_template.jinja"
+    refusal = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+    path.write_text(refusal + path.read_text())
+    asked = Preference(question="So?", responses=("Cold.",), history=HISTORY[:1], where="rows.jsonl:7")
+    said = r"does not take the turns system, user, assistant of rows.jsonl:7: no system role; leave [^\n]*$"
+    with pytest.raises(ModelError, match=said):
+        load_scorer(tmp_path, device="cpu").scores([asked])
 
 
 @pytest.mark.parametrize("kind", ["llama", "mistral"])

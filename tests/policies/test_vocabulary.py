@@ -1,6 +1,7 @@
 """Tags are text, control tokens are not, and what no token has is never written."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from stablereward.policies.token import TokenPolicy
 from stablereward.policies.tree import EncodedGroup
 from stablereward.policies.vocabulary import TAGS, Vocabulary
 from stablereward.training.imitation import SFTConfig, imitation_batches
-from stablereward.types import Failure, Preference, Prompt
+from stablereward.types import Failure, Message, Preference, Prompt, ToolCall
 from tests.policies.families import ALL, TEXT_ONLY, make, plain_logprobs, prompts, tokenizer
 
 TEXT = "<think>Response 2 is right.</think><answer>2</answer>"
@@ -203,3 +204,13 @@ def test_what_was_found_is_said(tmp_path: Path) -> None:
         "<think> </think> <answer> </answer> are special tokens and count as text",
         "3 ids are no token and are never sampled",
     ]
+
+
+def test_tags_in_a_history_do_not_act_and_those_of_the_template_do(policy: TokenPolicy) -> None:
+    """Where they are special tokens; else they are text, as everywhere."""
+    call = ToolCall("f", {"x": "<answer>1</answer>"})
+    said = (Message("system", ("<think>",)), Message("assistant", ("</think>",), (call,)))
+    talk = replace(JUDGED, history=said)
+    assert counts(policy, r1_reward(talk)) == ([2] * 4 if policy.vocabulary.special_tags else [3] * 4)
+    turns = Prompt(messages=(said[0],), preference=talk)
+    assert counts(policy, turns) == [int(not policy.vocabulary.special_tags), 0, 0, 0]

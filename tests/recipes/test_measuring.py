@@ -5,7 +5,7 @@ import json
 import shutil
 import weakref
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ from stablereward.evaluation.metrics import summarise
 from stablereward.evaluation.rows import read
 from stablereward.judges.controls import Rule, always_first
 from stablereward.judges.protocol import Opinion
-from stablereward.recipes.measuring import Judges, Subject, measure
+from stablereward.recipes.measuring import Judges, Subject, _with_shuffled_images, measure
 from stablereward.recipes.stages import Hardware
 from stablereward.runs.folder import RunFolder
-from stablereward.types import Preference
+from stablereward.types import Message, Preference, pictured
 
 COLOURS = ("red", "green", "blue", "yellow", "purple")
 PREFERENCES = [
@@ -161,6 +161,63 @@ def test_shuffled_images_are_never_the_questions_own(num: int, tmp_path: Path) -
     assert blind.shown.keys() == own.keys()
     assert all(blind.shown[name] is not own[name] for name in own)
     assert {id(image) for image in blind.shown.values()} == {id(image) for image in own.values()}
+
+
+def solid(red: int) -> Image.Image:
+    return Image.new("RGB", (8, 8), (red, 0, 0))
+
+
+def painted(num: int) -> list[Preference]:
+    """Pairs of pictures, the first of which is better and shown by its own brightness."""
+    return [
+        Preference(
+            question=f"Paint {n}",
+            responses=(pictured("Here: ", solid(200 + n), "."), pictured(solid(n), solid(100 + n))),
+            ranks=(0, 1),
+            id=str(n),
+            history=(Message("user", ("Like", solid(50 + n))), Message("assistant", ("Yes.",))),
+        )
+        for n in range(num)
+    ]
+
+
+def test_shuffled_images_are_dealt_to_the_responses_too() -> None:
+    own = painted(40)
+    found = _with_shuffled_images([*own[:20], *PREFERENCES, *own[20:]])
+    assert found is not None
+    texts, found = found[20:25], [*found[:20], *found[25:]]
+    assert [one.responses for one in texts] == [one.responses for one in PREFERENCES]
+    brighter = 0
+    for one, before in zip(found, own, strict=True):
+        mine = {id(image) for image in before.all_images}
+        assert len(one.images) == 1 and len(one.all_images) == 4
+        assert not mine & {id(image) for image in one.all_images}
+        first, second = one.responses
+        assert isinstance(first, Message) and isinstance(second, Message)
+        assert (first.parts[0], first.parts[-1], second.text) == ("Here: ", ".", "")
+        assert [turn.text for turn in one.history] == ["Like", "Yes."]
+        brighter += len(first.images) == 1
+    assert 10 < brighter < 30  # by lot: looking alone does not find the better one
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        [replace(p, images=()) for p in PREFERENCES],
+        PREFERENCES[:1],
+        [*painted(1), replace(PREFERENCES[0], images=())],
+    ],
+)
+def test_without_images_to_exchange_the_control_is_left_out(
+    shown: list[Preference], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    subjects = [
+        Subject(name="first", role="trained", judge=lambda votes: always_first),
+        Subject(name="shuffled", role="control", judge=lambda votes: always_first, shuffle_images=True),
+    ]
+    measure(RunFolder(tmp_path), subjects, shown)
+    assert [row["judge"] for row in content(RunFolder(tmp_path), "results.json")] == ["first"]
+    assert "shuffled: left out, since no two of the" in capsys.readouterr().err
 
 
 def test_a_judge_is_loaded_when_it_is_asked_and_decodes_as_the_paper(parrot: Path) -> None:

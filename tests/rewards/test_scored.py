@@ -1,5 +1,6 @@
 """A reward model's folder as a reward: the scores of the model, and what it cannot read."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from transformers import LlamaConfig, LlamaForSequenceClassification
 from stablereward.policies import tiny
 from stablereward.policies.scalar import load_scorer
 from stablereward.rewards.scored import scored_by
-from stablereward.types import Completion, Failure, Group, Preference, Prompt, Reward
+from stablereward.types import Completion, Failure, Group, Message, Preference, Prompt, Reward
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +23,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     LlamaForSequenceClassification(config).save_pretrained(path)
     tokenizer.save_pretrained(path)
     return path
+
+
+def test_the_turns_of_a_prompt_are_read_as_turns(folder: Path) -> None:
+    history = (
+        Message("system", ("Be brief.",)),
+        Message("user", ("Is it?",)),
+        Message("assistant", ("What?",)),
+    )
+    prompt = Prompt(messages=(*history, Message("user", ("The cat.",))))
+    group = Group(prompt=prompt, trajectories=(Completion(text="Yes."), Completion(text="No.")))
+    rewards = scored_by(folder, device="cpu")(group)
+    assert isinstance(rewards, list)
+    asked = Preference(question="The cat.", responses=("Yes.", "No."), history=history)
+    [expected] = load_scorer(folder, device="cpu").scores([asked])
+    assert [r.value for r in rewards if isinstance(r, Reward)] == list(expected)
+    [in_one] = load_scorer(folder, device="cpu").scores([replace(asked, history=(), question=prompt.text)])
+    assert list(expected) != pytest.approx(in_one, abs=1e-5)
 
 
 def test_every_response_of_a_prompt_gets_its_score(folder: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from stablereward.data.formats import (
     chosen_rejected,
+    hh_rlhf,
     ms_swift,
     multimodal_rewardbench,
     nemo_rl,
@@ -44,6 +45,7 @@ FORMATS: Mapping[str, Format] = {
     "ms_swift": ms_swift,
     "sharegpt": sharegpt,
     "trl": trl,
+    "hh_rlhf": hh_rlhf,
     "chosen_rejected": chosen_rejected,
 }
 """By name, in the order in which a file's first row is tried."""

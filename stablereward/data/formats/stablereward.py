@@ -1,15 +1,17 @@
-"""This package's own rows: question, N responses, ranks or best, images, id, category, extra.
+"""This package's own rows: question, N responses, ranks or best, images, history, id, category, extra.
 
 A response is a text, a picture `{"image": "a.png"}`, a clip `{"frames": ["1.png", "2.png"]}` or the folder
-of its frames, or a list of such pieces in order.
+of its frames, or a list of such pieces in order. `history` is a list of messages,
+`{"role", "content"}`, whose content is such a response or nothing.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 
+from stablereward.data.formats.conversation import calls
 from stablereward.data.formats.fields import Row, as_text, label, media, sources, spoken, text
 from stablereward.errors import DataError
-from stablereward.types import Part, Preference, Response, pictured
+from stablereward.types import Message, Part, Preference, Response, pictured
 
 
 def matches(row: Row) -> bool:
@@ -36,19 +38,38 @@ def read(row: Row, where: str, folder: Path) -> Preference:
         images=media(row, where, folder),
         id=label(row, where, "id"),
         category=label(row, where, "category"),
+        history=_history(row.get("history") or [], where, folder),
         extra={str(name): as_text(value, f"extra.{name}", where) for name, value in extra.items()},
+    )
+
+
+def _history(value: object, where: str, folder: Path) -> tuple[Message, ...]:
+    if not isinstance(value, list) or not all(isinstance(turn, Mapping) for turn in value):
+        raise DataError(f"{where}: field 'history' is not a list of messages; give {{role, content}} in each")
+    return tuple(
+        Message(
+            as_text(turn.get("role"), "history.role", where),
+            tuple(_pieces(turn.get("content") or [], "history.content", where, folder)),
+            calls(turn.get("tool_calls") or [], "history", where),
+            label(turn, where, "tool_call_id"),
+        )
+        for turn in value
     )
 
 
 def _response(value: object, name: str, where: str, folder: Path) -> Response:
     if not isinstance(value, Mapping | list):
         return spoken(as_text(value, name, where), name, where)
-    parts = [
-        p for one in (value if isinstance(value, list) else [value]) for p in _parts(one, name, where, folder)
-    ]
+    parts = _pieces(value, name, where, folder)
     if not any(not isinstance(part, str) or part.strip() for part in parts):
         raise DataError(f"{where}: field {name!r} is an empty response; fill it in or remove the row")
     return pictured(*parts)
+
+
+def _pieces(value: object, name: str, where: str, folder: Path) -> list[Part]:
+    return [
+        p for one in (value if isinstance(value, list) else [value]) for p in _parts(one, name, where, folder)
+    ]
 
 
 def _parts(value: object, name: str, where: str, folder: Path) -> tuple[Part, ...]:

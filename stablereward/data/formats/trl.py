@@ -7,9 +7,8 @@ Hugging Face documentation: trl/dataset_formats
 
 from pathlib import Path
 
-from stablereward.data.formats.conversation import preference, reply, turns
-from stablereward.data.formats.fields import Row, spoken
-from stablereward.errors import DataError
+from stablereward.data.formats.conversation import of_whole, preference, reply, turns
+from stablereward.data.formats.fields import Row
 from stablereward.types import Preference
 
 _PAIR = ("chosen", "rejected")
@@ -25,13 +24,7 @@ def read(row: Row, where: str, folder: Path) -> Preference:
         pair = [reply(_field(row, name), name, where, folder) for name in _PAIR]
         return preference(row, context, pair, where, folder)
     chosen, rejected = (turns(_field(row, name), name, where, folder) for name in _PAIR)
-    before = [[(turn.role, turn.text) for turn in whole[:-1]] for whole in (chosen, rejected)]
-    if not before[0] or before[0] != before[1]:
-        raise DataError(f"{where}: 'chosen' and 'rejected' do not begin with one conversation; add 'prompt'")
-    pair = [
-        spoken(whole[-1].text, name, where) for whole, name in zip((chosen, rejected), _PAIR, strict=True)
-    ]
-    return preference(row, chosen[:-1], pair, where, folder)
+    return of_whole(row, chosen, rejected, where, folder)
 
 
 def _field(row: Row, name: str) -> object:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Generic, Protocol, TypeVar
 
+from stablereward.data.prompts import transcript
 from stablereward.data.responses import response_keys
 from stablereward.errors import ConfigError, DataError, did_you_mean
 from stablereward.evaluation.records import Judged, is_own
@@ -192,7 +193,7 @@ def _sizes(records: Sequence[Row | Judged]) -> Counter[str]:
 def fingerprint(preferences: Iterable[Preference]) -> str:
     """A hash of questions, responses and ranks that does not depend on the order of rows or responses."""
     rows = sorted(
-        json.dumps([p.question, sorted(zip(p.ranks or (), response_keys(p), strict=False))])
+        json.dumps([transcript(p), sorted(zip(p.ranks or (), response_keys(p), strict=False))])
         for p in preferences
     )
     return hashlib.sha256("\n".join(rows).encode()).hexdigest()[:16]
