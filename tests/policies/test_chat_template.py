@@ -194,7 +194,7 @@ def test_a_broken_template_file_is_a_model_error(tmp_path: Path) -> None:
 
 def test_a_template_that_refuses_is_a_model_error(tmp_path: Path) -> None:
     policy = with_template(make("llama", tmp_path), "{{ raise_exception('a system turn, please') }}")
-    with pytest.raises(ModelError, match="does not take the turns user: a system turn, please"):
+    with pytest.raises(ModelError, match="does not take the turns user of prompt: a system turn, please"):
         policy.encode(TEXT_ONLY)
 
 

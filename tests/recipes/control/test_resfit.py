@@ -214,7 +214,7 @@ def test_the_paper_s_settings_are_the_default_and_can_be_shown() -> None:
     config = Config()
     assert resolve(Config, None, []) == config and "learning_rate: 1.0e-06" in dump(config)
     assert (config.networks.heads, config.networks.subset, config.learning.critic_updates) == (10, 2, 4)
-    assert "300000 steps takes" in resfit.plan(config)
+    assert "300000 steps takes" in resfit.plan(config, gpu=True).words
 
 
 def test_the_classes_of_the_full_scale_make_two_updates(tmp_path: Path) -> None:
