@@ -1,8 +1,11 @@
 """Recipes of a frozen imitation and off-policy learners on it: the run from its settings to its report."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import torch
 
 from stablereward.config import dump
 from stablereward.objectives.objective import Loss
@@ -57,7 +60,7 @@ def run(
     """
     folder, task, target = RunFolder(config.output), config.task, config.output / "policy"
     make(task.environment, 1)  # what is missing is said before anything is done
-    with folder.running(dump(config), resume=resume):
+    with folder.running(dump(config), resume=resume), _one_thread():
         keep_machine(folder.path, name)
         shown = demonstrations(task, config.seed)
         with stage(folder, "imitation"):
@@ -71,6 +74,18 @@ def run(
             write(folder.path, figures(folder.path, task, policy, Residual.load(target / "residual")))
         say(f"report: {write_report(folder.path, tell=say)}")
     return folder.path
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Several threads add up in an order of their own, which a resumed run does not repeat; and networks as
+    small as these are no slower on one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _in_turn(
