@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from torch import Tensor
 
@@ -57,6 +57,9 @@ class Scores(Savable, Protocol):
     def costs(self, groups: Sequence[Any]) -> list[int]: ...
 
     def measure(self, groups: Sequence[Any]) -> Tensor: ...
+
+
+Model = TypeVar("Model", bound=Savable)
 
 
 def preferences(run: RunFolder, model: str | Path, data: Data, seed: int) -> Preferences:
@@ -114,26 +117,43 @@ def learn(
 
     `adjusted` changes the scores that the loss compares. Models of one run are stages of their own.
     """
+
+    def learner(model: Scores) -> Learner:
+        scores = adjusted(model.measure)
+        return Learner(
+            name="reward model",
+            module=model,
+            batches=lambda done: pair_batches(shown, model.encoded, model.costs, config, seed, done),
+            loss=lambda share: pair_loss(scores, share, comparison, tie_coefficient=config.tie_coefficient),
+            num_updates=config.num_updates(len(shown)),
+            optim=config.optim,
+            part_of=part_of,
+            cost=lambda share: share.cost,
+        )
+
+    return kept(run, start, learner, hardware, name=name, stage=stage)
+
+
+def kept(
+    run: RunFolder,
+    start: Callable[[], Model],
+    learner: Callable[[Model], Learner],
+    hardware: Hardware,
+    *,
+    name: str,
+    stage: str,
+) -> Path:
+    """Trains what `start` makes as its learner says, where it is not there already; returns its folder."""
     target = run.path / name
     if target.exists():
         return target
     model = start()
-    scores = adjusted(model.measure)
-    learner = Learner(
-        name="reward model",
-        module=model,
-        batches=lambda done: pair_batches(shown, model.encoded, model.costs, config, seed, done),
-        loss=lambda share: pair_loss(scores, share, comparison, tie_coefficient=config.tie_coefficient),
-        num_updates=config.num_updates(len(shown)),
-        optim=config.optim,
-        part_of=part_of,
-        cost=lambda share: share.cost,
-    )
-    with bar("reward model", learner.num_updates) as progress:
+    learning = learner(model)
+    with bar("reward model", learning.num_updates) as progress:
         train(
             run,
             stage,
-            learner,
+            learning,
             save_every=hardware.save_every,
             progress=lambda update: progress(update.number, f"loss {update.metrics['loss']:.3f}"),
         )

@@ -121,9 +121,13 @@ class PointScorer(nn.Module):
         return [len(group.trajectories) for group in groups]
 
     def measure(self, groups: Sequence[Pair]) -> Tensor:
-        """The score of each point, [B]."""
+        """The first score of each point, [B]."""
+        return self.outputs(groups)[:, 0]
+
+    def outputs(self, groups: Sequence[Pair]) -> Tensor:
+        """All scores of each point, [B, O]."""
         scores_BO: Tensor = self.head(torch.stack([p.features_D for g in groups for p in g.trajectories]))
-        return scores_BO[:, 0]
+        return scores_BO
 
     def save(self, folder: Path) -> None:
         """Writes the head."""
@@ -135,10 +139,14 @@ class PointScorer(nn.Module):
         return self
 
 
-@torch.no_grad()
 def right(scorer: PointScorer, world: Utility, seed: int) -> list[bool]:
     """For each held-out pair whether the point of higher utility has the higher score."""
-    made = points(world, 2 * world.num_held_out, seed, held_out=True)
+    return ordered(scorer, points(world, 2 * world.num_held_out, seed, held_out=True))
+
+
+@torch.no_grad()
+def ordered(scorer: PointScorer, made: Sequence[Point]) -> list[bool]:
+    """For each two points, one after the other, whether that of higher utility has the higher score."""
     scores = scorer.measure([Group(prompt=None, trajectories=tuple(made))]).tolist()
     both = zip(made[::2], made[1::2], scores[::2], scores[1::2], strict=True)
     return [(first.utility > second.utility) == (a > b) for first, second, a, b in both]
