@@ -148,7 +148,7 @@ def test_a_run_is_warned_of_only_where_it_is_too_large(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("recipe", [name for name in described() if "/" in name])
 def test_every_recipe_is_planned_at_full_scale(recipe: str, capsys: pytest.CaptureFixture[str]) -> None:
-    code, out, _ = run(capsys, "--plan", recipe, "--gpu", "1000")
+    code, out, _ = run(capsys, "--plan", recipe, "--gpu", "10000")
     assert code == 0 and "\nfits: " in out
 
 

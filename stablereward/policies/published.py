@@ -49,6 +49,7 @@ _QWEN_VL_7B = {
 }
 _LLAMA_7B = Size(hidden=4096, layers=32, heads=32, keys=32, mlp=11_008, vocabulary=32_000, tied=False)
 _LLAMA_3_8B = Size(hidden=4096, layers=32, heads=32, keys=8, mlp=14_336, vocabulary=128_256, tied=False)
+_LLAMA_3_70B = Size(hidden=8192, layers=80, heads=64, keys=8, mlp=28_672, vocabulary=128_256, tied=False)
 _MISTRAL_7B = Size(hidden=4096, layers=32, heads=32, keys=8, mlp=14_336, vocabulary=32_000, tied=False)
 _PYTHIA_410M = {
     "model_type": "gpt_neox",
@@ -82,6 +83,7 @@ NAMED: dict[str, dict[str, Any]] = {
     "seeklhy/OmniSQL-7B": _QWEN_7B,
     "huggyllama/llama-7b": {"model_type": "llama", **_LLAMA_7B.config()},
     "meta-llama/Meta-Llama-3-8B": {"model_type": "llama", **_LLAMA_3_8B.config()},
+    "meta-llama/Llama-3.1-70B-Instruct": {"model_type": "llama", **_LLAMA_3_70B.config()},
     "HuggingFaceH4/mistral-7b-sft-beta": {"model_type": "mistral", **_MISTRAL_7B.config()},
     "lmms-lab/llava-onevision-qwen2-7b-ov": _LLAVA_ONEVISION_7B,
     **{f"EleutherAI/pythia-410m-seed{number}": _PYTHIA_410M for number in range(1, 10)},

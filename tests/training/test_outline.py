@@ -49,6 +49,7 @@ def test_a_model_that_is_not_here_says_what_to_download() -> None:
         ("Qwen/Qwen2.5-Math-7B", 7_615_616_512),
         ("huggyllama/llama-7b", 6_738_415_616),
         ("meta-llama/Meta-Llama-3-8B", 8_030_261_248),
+        ("meta-llama/Llama-3.1-70B-Instruct", 70_553_706_496),
         ("HuggingFaceH4/mistral-7b-sft-beta", 7_241_732_096),
         ("EleutherAI/pythia-410m-seed1", 405_334_016),
     ],
